@@ -27,6 +27,7 @@ export const FORMATTED: Readonly<Record<string, string>> = {
     '$x$ ',
     `\\[\n\\begin{matrix}${'a&'.repeat(1_400)}\\end{matrix}\n\\]\n\n$${'\\sqrt{'.repeat(50)}${'}'.repeat(50)}$ `,
   ),
+  'many beginnings of links': filled('_a_www.'),
   'a minified program': `\`\`\`js\n${filled('a+')}\n\`\`\``,
 }
 

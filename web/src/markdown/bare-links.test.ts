@@ -41,4 +41,14 @@ describe('a bare link', () => {
   ])('in %j', (text, expected) => {
     expect(marked(text)).toBe(expected)
   })
+
+  it('may be long', () => {
+    const link = `https://${'a'.repeat(60)}.${'b'.repeat(60)}.org/${'c'.repeat(2_000)}.d`
+    expect(marked(`See ${link}.`)).toBe(`See [${link}](${link}).`)
+  })
+
+  it('takes linear time to find', () => {
+    // A minute before: the domain of each ended at the end of the text, and had a "_" there.
+    expect(marked('_a_www.'.repeat(800))).toContain('www')
+  })
 })

@@ -6,22 +6,31 @@ import type { Attempt, Code, Construct, Effects, Extension, State } from 'microm
 /** Quotation marks, an ellipsis, and the punctuation of the blocks for CJK and for full-width forms. */
 const FULL_WIDTH_PUNCTUATION = /[‘-‟…]|(?=[\u3000-\u303f\ufe30-\ufe4f\uff00-\uff65])\p{P}|[｜～]/u
 
+/**
+ * Characters of a domain. What follows is parsed like a path, which a link may have anyway. The parser searches from each `www.` for
+ * the end of the domain, which must not contain `_` there: without this limit, a text with n of them takes n² steps.
+ */
+const DOMAIN_CHARS = 64
+
 export function bareLinks(): Extension {
   const { text = {} } = gfmAutolinkLiteral()
-  const bounded = Object.entries(text).map(([code, constructs]) => [code, [constructs ?? []].flat().map(endEarlier)])
-  return { text: Object.fromEntries(bounded) }
+  const all = Object.entries(text).map(([code, constructs]) => {
+    return [code, [constructs ?? []].flat().map((construct) => endEarlier(construct))]
+  })
+  return { text: Object.fromEntries(all) }
 }
 
 /** States that already see the end of the text at full-width punctuation. */
 const bounded = new WeakSet<State>()
 
-/** A construct for which the text ends at full-width punctuation. */
-function endEarlier(construct: Construct): Construct {
+/** A construct for which the text ends at full-width punctuation, and after `most` characters. */
+function endEarlier(construct: Construct, most = Number.POSITIVE_INFINITY): Construct {
   return {
     ...construct,
     tokenize(effects, ok, nok) {
       let now: Code = null
       let left = false
+      let consumed = 0
       const leave =
         (state: State): State =>
         () => {
@@ -32,7 +41,7 @@ function endEarlier(construct: Construct): Construct {
         if (bounded.has(state)) return state
         const earlier: State = (code) => {
           now = code
-          const next = state(isFullWidthPunctuation(code) ? null : code)
+          const next = state(consumed >= most || isFullWidthPunctuation(code) ? null : code)
           return left || next === undefined ? next : bound(next)
         }
         bounded.add(earlier)
@@ -41,11 +50,17 @@ function endEarlier(construct: Construct): Construct {
       const using =
         (attempt: Attempt): Attempt =>
         (part, found, missed) => {
-          const state = attempt(endEarlier(part as Construct), bound(found), missed && bound(missed))
+          // A path is always found. Everything else is short.
+          const limit = missed === undefined ? undefined : DOMAIN_CHARS
+          const state = attempt(endEarlier(part as Construct, limit), bound(found), missed && bound(missed))
           bounded.add(state)
           return state
         }
-      const inner: Effects = { ...effects, attempt: using(effects.attempt), check: using(effects.check) }
+      const consume: Effects['consume'] = (code) => {
+        consumed += 1
+        effects.consume(code)
+      }
+      const inner: Effects = { ...effects, consume, attempt: using(effects.attempt), check: using(effects.check) }
       return bound(construct.tokenize.call(this, inner, leave(ok), leave(nok)))
     },
   }
