@@ -7,17 +7,20 @@ type Form = 'sse' | 'ndjson'
 
 const ACCEPT: Readonly<Record<Form, string>> = { sse: 'text/event-stream', ndjson: 'application/x-ndjson' }
 
-/** @param run whether to read the run only; the stream then ends with it */
-export function eventsTransport(form: Form, run: boolean): TransportDriver {
+/**
+ * @param run whether to read the run only; the stream then ends with it
+ * @param children whether to read its child runs, too
+ */
+export function eventsTransport(form: Form, run: boolean, children = false): TransportDriver {
   return {
-    name: `GET ${form}${run ? ' of a run' : ''}`,
+    name: `GET ${form}${run ? ' of a run' : ''}${children ? ' and its children' : ''}`,
     finds: 'run',
     async begin(node, message) {
       const { run: id } = await sendAsync(node, message)
       return { message, reading: await this.resume(node, message, id, undefined) }
     },
     async resume(node, message, id, after) {
-      const query = new URLSearchParams(run ? { run: id } : {})
+      const query = new URLSearchParams({ ...(run ? { run: id } : {}), ...(children ? { children: 'true' } : {}) })
       // The usual way of each form.
       const headers: Record<string, string> = { Accept: ACCEPT[form] }
       if (after !== undefined && form === 'sse') headers['Last-Event-ID'] = after
@@ -57,7 +60,10 @@ export async function sendAsync(
   const response = await fetch(`${node}/v1/sessions/${message.session}/messages`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': message.id, Prefer: 'respond-async' },
-    body: JSON.stringify({ content: message.content }),
+    body: JSON.stringify({
+      content: message.content,
+      ...(message.agent === undefined ? {} : { agent: message.agent }),
+    }),
   })
   return (await (await accepted(response)).json()) as { id: string; run: string }
 }

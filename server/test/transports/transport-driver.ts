@@ -7,6 +7,7 @@ export interface MessageRequest {
   readonly session: string
   readonly id: string
   readonly content: string
+  readonly agent?: string
 }
 
 /** The result of an ended run. */

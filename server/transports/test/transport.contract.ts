@@ -5,6 +5,7 @@ import { makeId } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demoCount } from '../../test/strict-client.ts'
 import { Receiver } from '../../test/transports/receiver.ts'
+import { eventsTransport, sendAsync } from '../../test/transports/stream-transports.ts'
 import { type MessageRequest, type TransportDriver, TransportError } from '../../test/transports/transport-driver.ts'
 import { webSocketTransport } from '../../test/transports/websocket-transport.ts'
 
@@ -180,6 +181,28 @@ export function transportContract(
       })
     })
 
+    it.each(['sse', 'ndjson'] as const)(
+      'a run with its child runs is read over %s, from every cursor, with the exact text of each, and ends with the run',
+      async (form) => {
+        const transport = eventsTransport(form, true, true)
+        const asks = [4, 2].map((count) => `ask=helper message={/demo count=${count} rate=60 ttft=0}`)
+        const message = { ...newMessage(`/demo ${asks.join(' ')} count=3 rate=0 ttft=0`), agent: 'lead' }
+        const { run } = await sendAsync(first(), message)
+        const live = new Receiver()
+        await live.finish(await transport.resume(first(), message, run, undefined))
+        const texts = textsOf(live)
+        expect([...texts.values()].sort()).toEqual([demoCount(4), demoCount(2), texts.get(run)].sort())
+        expect(texts.get(run)).toMatch(/"0 1 2 3"\n+"0 1"\n+0 1 2$/)
+        const cuts = Array.from({ length: live.entries }, (_, cut) => cut)
+        await forEach(cuts, CONCURRENCY, async (cut) => {
+          const successor = live.upTo(cut)
+          await successor.finish(await transport.resume(other(), message, run, successor.cursor))
+          expect(textsOf(successor)).toEqual(texts)
+          expect(successor.picture.events.at(-1)).toMatchObject({ type: 'run.ended', run })
+        })
+      },
+    )
+
     it.each(cancelling.map((transport) => [transport.name, transport] as const))(
       'a run cancelled over %s ends at the same token for all readers, without later output',
       async (_, transport) => {
@@ -215,6 +238,13 @@ export function transportContract(
       },
     )
   })
+}
+
+/** The texts of all runs, which have completed. */
+function textsOf({ picture }: Receiver): ReadonlyMap<string, string> {
+  expect(picture.faults).toEqual([])
+  expect([...picture.runs.values()].map(({ ended }) => ended?.reason)).toEqual(['completed', 'completed', 'completed'])
+  return new Map([...picture.runs].map(([run, { text }]) => [run, text]))
 }
 
 let messageCount = 0
