@@ -33,7 +33,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'server/store/lmdb': ['server/store', 'server/store/ports'],
   'server/store/jetstream': ['server/store', 'server/store/ports'],
   'server/relay': ['server/metric'],
-  'server/model': ['server/metric', 'server/relay'],
+  'server/model': ['server/metric', 'server/relay', 'server/store'],
   'server/tool': ['server/metric'],
   'server/auth': ['server/store/ports', 'server/metric'],
   'server/limit': ['server/store/ports', 'server/metric'],

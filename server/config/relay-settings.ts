@@ -45,7 +45,7 @@ export const relay = {
   ),
   relayStreamBytes: setting(
     'PARLEY_RELAY_STREAM_BYTES',
-    whole(64 * 1024, 2 ** 40),
+    whole(64 * 1024, 2 ** 30),
     16 * MIB,
     'Size of one stream beyond which a relay drops what the node has read, and otherwise holds the provider back (bytes). A run cannot be resumed from a stream without its beginning.',
   ),

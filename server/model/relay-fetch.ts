@@ -16,6 +16,7 @@ import {
   RelayFrameReader,
   type RelayHead,
 } from '../relay/relay-frame.ts'
+import { stallTolerantTimeout } from '../store/stall-tolerant-timeout.ts'
 
 type Fetch = typeof globalThis.fetch
 
@@ -58,8 +59,8 @@ const ACCEPT_MS = 3_000
 /** Milliseconds for which an unreachable relay is not tried again. */
 const AVOID_MS = 5_000
 const RELEASE_MS = 5_000
-/** Milliseconds for which the next driver of a run waits for a relay. */
-const FIND_MS = 1_000
+/** Milliseconds for which the next driver of a run waits for a relay. A pause is better than a lost answer. */
+const FIND_MS = 5_000
 
 type Answer = { readonly response: IncomingMessage } | { readonly refused: string }
 
@@ -261,13 +262,13 @@ class Endpoint {
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const request = this.#request(this.#optionsOf(method, key, attempt, content))
-      const timer = setTimeout(() => request.destroy(new Error('timeout')), acceptMs)
+      const stopTimeout = stallTolerantTimeout(acceptMs, () => request.destroy(new Error('timeout')))
       const abort = (): void => {
         request.destroy()
         reject(signal?.reason)
       }
       const settle = (): void => {
-        clearTimeout(timer)
+        stopTimeout()
         signal?.removeEventListener('abort', abort)
       }
       signal?.addEventListener('abort', abort)

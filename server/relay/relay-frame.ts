@@ -25,8 +25,8 @@ export interface RelayFault {
 export const CLOSED: RelayFault = { code: 'relay_closed', message: 'The relay closed the stream.' }
 
 const PREFIX_BYTES = 5
-/** The most bytes of one frame. The relay reads less than this from a provider at once. */
-const MAX_FRAME_BYTES = 16 * 1024 * 1024
+/** The payload of other frames than data, which is buffered. */
+const MAX_JSON_BYTES = 1024 * 1024
 
 export class RelayFrameError extends Error {
   override readonly name = 'RelayFrameError'
@@ -70,7 +70,8 @@ export class RelayFrameReader {
       if (bytes.length < PREFIX_BYTES) break
       const type = bytes[0] as number
       const length = bytes.readUInt32BE(1)
-      if (length > MAX_FRAME_BYTES || (type !== HEAD && type !== DATA && type !== END && type !== FAULT)) {
+      const isKnown = type === DATA || ((type === HEAD || type === END || type === FAULT) && length <= MAX_JSON_BYTES)
+      if (!isKnown) {
         throw new RelayFrameError('The relay sent a malformed frame.')
       }
       if (type === DATA) {

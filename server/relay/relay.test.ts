@@ -243,6 +243,16 @@ it('holds the provider back while the owner is slow, and loses nothing', async (
   expect(server.held.streams).toBe(0)
 })
 
+it('gives the next owner all of a large response at once', async () => {
+  const { url } = await startRelay({ streamBytes: 64 * 1024 * 1024, bytes: 64 * 1024 * 1024 })
+  const all = Buffer.alloc(20 * 1024 * 1024, 'abcdefgh')
+  answer = ({ response }) => response.end(all)
+  expect((await (await client(url).post('k1')).arrayBuffer()).byteLength).toBe(all.length)
+  const next = client(url)
+  expect(await next.find('k1')).toBe(true)
+  expect(Buffer.from(await (await next.resume('k1')).arrayBuffer()).equals(all)).toBe(true)
+})
+
 it('passes the errors of sockets on', async () => {
   const { url } = await startRelay({}, [providerUrl, 'http://127.0.0.1:9'])
   const { post } = client(url)

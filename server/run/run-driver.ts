@@ -86,7 +86,7 @@ export class RunDriver implements ModelSink {
     options: RunDriverOptions,
     session: SessionReplica,
     state: Run.RunState,
-    { request, replayed }: TakeOver,
+    { request, isFound }: TakeOver,
     meter: RunMeter | undefined,
     trace: RunTrace | undefined,
   ) {
@@ -110,27 +110,17 @@ export class RunDriver implements ModelSink {
       },
       state,
     )
-    this.#relayed = relay && new RelayedCalls(relay, this.#appender, request, replayed !== undefined)
+    this.#relayed = relay && new RelayedCalls(relay, this.#appender, request, isFound)
     const owner = `${node}/${state.about.epoch}`
-    const { run } = state.about
     const give = (extra: Run.Extra): void => this.#appender.give(extra)
-    this.#extras = new RunExtras({ ...options, session, run, owner, give }, Run.partsOf(state))
+    this.#extras = new RunExtras({ ...options, session, run: this.#run, owner, give }, Run.partsOf(state))
     this.#calls = { ...options, ...limits, owner, trace, extras: this.#extras }
-    this.#tools = new RunTools({ ...this.#calls, serverTools: agent.serverTools }, session, run, this.#stop.signal)
+    const tools = { ...this.#calls, serverTools: agent.serverTools }
+    this.#tools = new RunTools(tools, session, this.#run, this.#stop.signal)
     this.remote = this.#remoteOf(agent)
-    this.#replay = replayed && new ReplaySink(replayed, { sink: this, tools: this.#tools, extras: this.#extras })
-    const calls = {
-      sink: this,
-      stop: this.#stop,
-      message: () => this.#message(),
-      budgets,
-      logger,
-      metrics,
-      trace,
-      session,
-      relayed: this.#relayed,
-    }
-    this.#step = new ModelStep({ ...calls, appender: this.#appender }, agent.model, withLimits(limits, agent))
+    const calls = { budgets, logger, metrics, trace, session, relayed: this.#relayed, appender: this.#appender }
+    const step = { ...calls, sink: this, stop: this.#stop, message: () => this.#message() }
+    this.#step = new ModelStep(step, agent.model, withLimits(limits, agent))
   }
 
   /**
@@ -280,7 +270,10 @@ export class RunDriver implements ModelSink {
       const kept = await log.append(this.#session.id, subject, snapshot, seq, { rollup: true })
       seq = kept.seq
     }
-    this.#appender.apply((state) => Run.started(state, seq, started.time, fromParts(recovery.kept)))
+    const replay = { session: this.#session, sink: this, tools: this.#tools, extras: this.#extras }
+    if (this.#relayed?.isFound) this.#replay = await ReplaySink.open(about, replay, this.#stop.signal)
+    const output = this.#replay?.output ?? fromParts(recovery.kept)
+    this.#appender.apply((state) => Run.started(state, seq, started.time, output))
   }
 
   /** Calls the model and runs its tools until the model is done. @returns whether the answer was cut */

@@ -28,6 +28,11 @@ export class RelayedCalls {
     if (isFound && first !== undefined) this.#held.add(first.stream)
   }
 
+  /** Whether the relay has the response to the first request. */
+  get isFound(): boolean {
+    return this.#mode === 'resume'
+  }
+
   /**
    * Names the next request in the log.
    * @returns the headers of the request; none if no relay keeps its response

@@ -1,14 +1,19 @@
 // ReplaySink: the ModelSink of an answer that this driver reads again from its beginning. It gives the driver what the log lacks.
 import type { SharedV3Warning } from '@ai-sdk/provider'
+import type { RelayedRequest } from '@parley/protocol'
+import type { SessionReplica } from '../../session/session-replica.ts'
+import { fromParts, type RunOutput, toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
+import { findRun } from '../../session/state/session-state.ts'
 import type { ModelToolCall } from '../model-answer.ts'
 import type { ModelSink } from '../model-call.ts'
 import type { ModelExtra, RunExtras } from '../run-extras.ts'
-import type { TextKind } from '../run-state.ts'
+import type { AboutRun, TextKind } from '../run-state.ts'
 import type { RunTools } from '../run-tools.ts'
-import { beforeStep, type ReplayedStep } from './replayed-step.ts'
+import { beforeStep, ReplayedStep } from './replayed-step.ts'
 
 export interface ReplaySinkOptions {
+  readonly session: Pick<SessionReplica, 'until'>
   /** Of the driver. */
   readonly sink: ModelSink
   readonly tools: Pick<RunTools, 'resumed'>
@@ -16,12 +21,31 @@ export interface ReplaySinkOptions {
 }
 
 export class ReplaySink implements ModelSink {
+  /** Of the run, when this driver started. */
+  readonly output: RunOutput | undefined
   readonly #step: ReplayedStep
   readonly #options: ReplaySinkOptions
 
-  constructor(step: ReplayedStep, options: ReplaySinkOptions) {
-    this.#step = step
+  private constructor(record: RunRecord, request: RelayedRequest, options: ReplaySinkOptions) {
+    this.output = fromParts(toParts(record.output))
+    this.#step = new ReplayedStep(record, request)
     this.#options = options
+  }
+
+  /**
+   * Resolves when the session shows the start of this driver, and thus all calls of the earlier ones that count. Rejects with the
+   * signal's reason.
+   */
+  static async open(
+    { run, epoch, request }: AboutRun,
+    options: ReplaySinkOptions,
+    signal: AbortSignal,
+  ): Promise<ReplaySink> {
+    const record = await options.session.until((state) => {
+      const found = findRun(state, run)
+      return found !== undefined && found.epoch >= epoch ? found : undefined
+    }, signal)
+    return new ReplaySink(record, request as RelayedRequest, options)
   }
 
   get isStored(): boolean {

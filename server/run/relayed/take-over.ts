@@ -8,14 +8,14 @@ import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { type Recovery, recover } from '../recovery.ts'
 import { type RelayPort, streamKey } from './relayed-calls.ts'
-import { ReplayedStep, ReplayMismatch } from './replayed-step.ts'
+import { ReplayMismatch } from './replayed-step.ts'
 
 export interface TakeOver {
   readonly recovery: Recovery
   /** The first request; undefined if no relay will keep its response. */
   readonly request: RelayedRequest | undefined
-  /** What the log has of the response that the relay has. */
-  readonly replayed: ReplayedStep | undefined
+  /** Whether a relay has the response to that request already. */
+  readonly isFound: boolean
 }
 
 export interface TakeOverOptions {
@@ -39,13 +39,13 @@ export async function takeOver(
     if (isFound) {
       const kept = toParts(record.output)
       const recovery = { mode: 'continue' as const, kept, step: request.step, awaitResults: false }
-      return { recovery, request, replayed: new ReplayedStep(record, request) }
+      return { recovery, request, isFound }
     }
   }
   const recovery = recover(record, mode === 'restart' ? { ...model, prefill: 'none' } : model)
-  if (!isRelayed || recovery.awaitResults) return { recovery, request: undefined, replayed: undefined }
+  if (!isRelayed || recovery.awaitResults) return { recovery, request: undefined, isFound: false }
   const first = { stream: streamKey(), step: recovery.step, next: record.next, model: model.id }
-  return { recovery, request: first, replayed: undefined }
+  return { recovery, request: first, isFound: false }
 }
 
 /** The driver cannot continue the answer of a model call. The next attempt continues from the log. */
