@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Event } from '@parley/protocol'
+import { type Event, makeId } from '@parley/protocol'
 import { expect } from 'vitest'
 import { ServerProcess } from '../../../bench/cluster/server-process.ts'
 import { type SessionPicture, StrictClient } from '../strict-client.ts'
@@ -61,9 +61,18 @@ export class RelayedRuns {
 
   /** Starts a run, and a reader of its session. */
   async begin(name: string): Promise<void> {
-    const client = await this.#attached(name)
-    await client.send(name, `run=${name}`)
-    this.#readers.push(this.#read(name, client))
+    const frame = { type: 'send', id: makeId('c'), session: name, content: `run=${name}` }
+    for (;;) {
+      const client = await this.#attached(name)
+      try {
+        await client.command(frame)
+        this.#readers.push(this.#read(name, client))
+        return
+      } catch {
+        // Its node was killed, or is shutting down. The command has one effect, however often it is sent.
+        client.drop()
+      }
+    }
   }
 
   /** Resolves when all runs have ended. */
@@ -71,12 +80,20 @@ export class RelayedRuns {
     await Promise.all(this.#readers)
   }
 
+  /** Every run has completed. */
+  expectEnded(): void {
+    for (const [name, picture] of this.#pictures) {
+      expect(picture.faults, name).toEqual([])
+      expect(endOf(name, picture), name).toMatchObject({ reason: 'completed' })
+    }
+  }
+
   /** Each answer is the provider's, byte for byte, and was requested and billed once. Readers lost nothing. */
   async expectWhole(): Promise<void> {
     for (const [name, picture] of this.#pictures) {
       expect(picture.faults, name).toEqual([])
       const restarts = picture.events.filter((event) => event.type === 'run.started' && event.mode === 'restart')
-      expect(restarts, name).toEqual([])
+      expect(restarts, `${name}: ${this.#warnings().join('\n')}`).toEqual([])
       const end = endOf(name, picture)
       expect(end, name).toMatchObject({ reason: 'completed' })
       const whole = outputOf(name)
@@ -104,6 +121,11 @@ export class RelayedRuns {
     return entries.flatMap(({ event }) =>
       event.type !== 'run.ended' ? [] : (event.output ?? []).flatMap((part) => ('text' in part ? [part.text] : [])),
     )
+  }
+
+  /** What the nodes logged about lost answers. */
+  #warnings(): string[] {
+    return this.nodes.flatMap(({ logs }) => logs.filter((line) => /lost the answer|no relay accepted/.test(line)))
   }
 
   #listening(): ServerProcess[] {
