@@ -1,7 +1,8 @@
 // Footnotes: GFM's footnotes for micromark, and their numbers. The definitions move to the end of the text. Pure.
 import type { FootnoteDefinition, FootnoteReference, Parent } from 'mdast'
 import { gfmFootnote } from 'micromark-extension-gfm-footnote'
-import type { Construct, Extension, TokenizeContext } from 'micromark-util-types'
+import { markdownLineEndingOrSpace } from 'micromark-util-character'
+import type { Code, Construct, Extension, TokenizeContext } from 'micromark-util-types'
 import { shallow } from './shallow-containers.ts'
 
 export interface Footnotes extends Parent {
@@ -35,7 +36,29 @@ export function footnoteSyntax(growing: boolean): Extension {
   const { document = {}, text = {} } = gfmFootnote()
   const call = text[91] as Construct
   // The construct for `![^a]` searches all events at every bracket, which takes long.
-  return { document: { 91: shallow(document[91] as Construct) }, text: { 91: growing ? undefinedToo(call) : call } }
+  return {
+    document: { 91: shallow(indented(document[91] as Construct)) },
+    text: { 91: growing ? undefinedToo(call) : call },
+  }
+}
+
+/**
+ * The construct, whose further lines are indented by four columns for each level. The original takes the indentation of an outer
+ * definition for that of all inner ones, so that a text of n lines nests n definitions.
+ */
+function indented(construct: Construct): Construct {
+  const { continuation } = construct
+  return {
+    ...construct,
+    continuation: continuation && {
+      ...continuation,
+      tokenize(effects, ok, nok) {
+        const before = this.events.length
+        const isOwn = (code: Code): boolean => this.events.length > before || markdownLineEndingOrSpace(code)
+        return continuation.tokenize.call(this, effects, (code) => (code === null || isOwn(code) ? ok : nok)(code), nok)
+      },
+    },
+  }
 }
 
 /** The construct, for references to footnotes that are not defined as well. */

@@ -127,6 +127,13 @@ describe('a footnote', () => {
     expect(show('A[^1]')).toBe('A[^1]')
   })
 
+  // The indentation of an outer one counted for all inner ones: a thousand lines with one tab each were as many levels.
+  it('contains what is indented by four columns for each level', () => {
+    expect(show('A[^a][^b]\n\n[^a]: one\n\n    [^b]: two\n\n        three\n\n    four')).toBe(
+      'A^1^2[1×1: onefour][2×1: twothree]',
+    )
+  })
+
   it('does not nest deeply', () => {
     const footnotes = parseMarkdown(`${'[^a]:'.repeat(1_000)}x`).nodes.at(-1)
     expect(footnotes?.type === 'footnotes' && footnotes.children.length).toBeLessThan(20)
