@@ -66,7 +66,7 @@ function announce(
       approvals.clear()
       if (wasLive) say('Answer started.')
     }
-    if (next !== undefined && run?.id === next.id && run.agent !== next.agent && next.agent !== undefined) {
+    if (next !== undefined && run?.id === next.id && run.status !== 'queued' && run.agent !== next.agent) {
       say(`${next.agent} continues.`)
     }
     if (next !== undefined) announceApprovals(state, next, approvals, displayName, say)

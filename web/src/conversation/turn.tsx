@@ -1,6 +1,6 @@
 // Turn: a message with its answer, a pending message, or a refused one. It belongs to a position in the conversation:
 // when another version of the message appears there, the turn and its focus stay.
-import type { MessageView, PendingSend, TurnView } from '@parley/client'
+import { agentOfNext, type MessageView, type PendingSend, type TurnView } from '@parley/client'
 import { useRun } from '@parley/react'
 import { memo, type RefObject, useCallback, useRef } from 'react'
 import { type Choice, choiceOf, offeredChoice } from '../composer/choices.ts'
@@ -68,7 +68,12 @@ function Exchange({ turn, box }: ExchangeProps) {
   )
   const isLast = useView((view) => view.turns.at(-1)?.message.id === message.id)
   const proceed = useCallback(() => {
-    if (turn.kind === 'message') room.sender.send('Continue', 'queue', choiceFor(turn.message, room))
+    if (turn.kind === 'message') {
+      const { model, agent } = choiceFor(turn.message, room)
+      // After a hand-off, the agent that had the last word continues.
+      const isHanded = agentOfNext(room.session.state) !== undefined
+      room.sender.send('Continue', 'queue', choiceOf(model, isHanded ? undefined : agent))
+    }
     box.current?.focus({ preventScroll: true })
   }, [room, turn, box])
   return (
