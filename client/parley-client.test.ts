@@ -361,7 +361,7 @@ describe('client', () => {
   })
 
   it('leaves a server that does not send `welcome` in time', async () => {
-    makeClient({ connectTimeoutMs: 30 }).session('s1')
+    makeClient({ connectTimeoutMs: 500 }).session('s1')
     await server.accept()
     await (await server.accept()).welcome()
   })

@@ -8,7 +8,7 @@ import type { ParleyError } from './parley-error.ts'
 import { AttachedSession, type SessionOptions } from './session/attached-session.ts'
 import type { Session } from './session/session.ts'
 import { type ListOptions, SessionCatalog } from './session/session-catalog.ts'
-import { RetryingCaller } from './transport/http/retrying-caller.ts'
+import { LoadingCaller } from './transport/http/loading-caller.ts'
 
 /**
  * A client of one server. All its sessions share one connection.
@@ -19,13 +19,13 @@ import { RetryingCaller } from './transport/http/retrying-caller.ts'
 export class ParleyClient {
   readonly #connection: Connection
   readonly #sessions = new Map<string, AttachedSession>()
-  readonly #caller: RetryingCaller
+  readonly #caller: LoadingCaller
   readonly #catalog: SessionCatalog
 
   /** Connects when the first session is opened. @throws TypeError for an invalid URL */
   constructor(options: ClientOptions) {
     bindMethods<ParleyClient>(this, ParleyClient.prototype)
-    this.#caller = new RetryingCaller(options)
+    this.#caller = new LoadingCaller(options)
     this.#catalog = new SessionCatalog(this.#caller)
     this.#connection = new Connection(options, {
       opened: () => {

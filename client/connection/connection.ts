@@ -9,7 +9,7 @@ import { DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_MAX_PENDING, httpUrl } from '../cli
 import { Listeners } from '../listeners.ts'
 import { DisconnectedError, ParleyError } from '../parley-error.ts'
 import { type Door, TRANSPORTS } from '../transport/door.ts'
-import { HttpTransport } from '../transport/http/http-transport.ts'
+import { openHttp, preloadHttp } from '../transport/http/loading-transport.ts'
 import { type PreviousConnection, resumption } from '../transport/resumption.ts'
 import type { Loss, Transport, TransportHandler, TransportOptions } from '../transport/transport.ts'
 import { ABNORMAL, NORMAL, transportOptions } from '../transport/transport.ts'
@@ -174,7 +174,7 @@ export class Connection {
 
   #create(kind: Door, handler: TransportHandler): Transport {
     const options = this.#transportOptions
-    return kind === 'websocket' ? new WebSocketTransport(options, handler) : new HttpTransport(kind, options, handler)
+    return kind === 'websocket' ? new WebSocketTransport(options, handler) : openHttp(kind, options, handler)
   }
 
   /** The timeout of opening a transport, in milliseconds. */
@@ -283,6 +283,7 @@ export class Connection {
     this.#apply(frame)
     const { node, connection } = frame
     this.logger?.debug({ node, connection, door: this.#selector.state.door }, 'connected')
+    if (active.kind === 'websocket' && this.#selector.hasAlternatives) preloadHttp(this.logger)
     this.#resume(active)
   }
 

@@ -1,8 +1,9 @@
 // Tests with a fake Firefox that an outage changes neither the transport nor what is remembered, and that all tabs are
 // back within ten seconds of the server's return.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type DoorStorage, ParleyClient } from '../index.ts'
 import { FakeFirefox } from '../test/fake-firefox.ts'
+import { loadHttp } from '../transport/http/loading-transport.ts'
 
 vi.mock('#platform', async (load) => ({ ...(await load<typeof import('#platform')>()), DELAYS_SOCKETS: true }))
 
@@ -14,6 +15,10 @@ let browser: FakeFirefox
 let clients: ParleyClient[]
 let kept: Map<string, string>
 
+// Loading code takes real time.
+beforeAll(async () => {
+  await loadHttp()
+})
 beforeEach(() => {
   vi.useFakeTimers()
   browser = new FakeFirefox()

@@ -1,7 +1,7 @@
 // SessionCatalog: lists and deletes sessions over plain HTTP, independently of the connection.
 import type { SessionsAnswer } from '@parley/protocol'
 import { makeId } from '@parley/protocol/make-id'
-import type { RetryingCaller } from '../transport/http/retrying-caller.ts'
+import type { LoadingCaller } from '../transport/http/loading-caller.ts'
 
 export interface ListOptions {
   /** Sessions per page, 1 to 200; default 50. */
@@ -11,9 +11,9 @@ export interface ListOptions {
 }
 
 export class SessionCatalog {
-  readonly #caller: RetryingCaller
+  readonly #caller: LoadingCaller
 
-  constructor(caller: RetryingCaller) {
+  constructor(caller: LoadingCaller) {
     this.#caller = caller
   }
 
