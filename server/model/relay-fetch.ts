@@ -59,6 +59,8 @@ const ACCEPT_MS = 3_000
 /** Milliseconds for which an unreachable relay is not tried again. */
 const AVOID_MS = 5_000
 const RELEASE_MS = 5_000
+/** Milliseconds for which a connection is kept for the next request. */
+const IDLE_MS = 30_000
 /** Milliseconds for which the next driver of a run waits for a relay. A pause is better than a lost answer. */
 const FIND_MS = 5_000
 
@@ -241,7 +243,8 @@ class Endpoint {
     this.#secret = secret
     const isHttps = url.startsWith('https:')
     this.#request = isHttps ? requestHttps : requestHttp
-    this.#agent = new (isHttps ? HttpsAgent : HttpAgent)({ keepAlive: true })
+    // Shorter than the time after which a relay closes idle connections.
+    this.#agent = new (isHttps ? HttpsAgent : HttpAgent)({ keepAlive: true, timeout: IDLE_MS })
     this.#base = baseOf(url)
   }
 
@@ -255,13 +258,13 @@ class Endpoint {
 
   send(
     method: 'POST' | 'GET',
-    { key, attempt }: RelayedCall,
+    call: RelayedCall,
     content: Buffer | undefined,
     signal: AbortSignal | undefined,
     acceptMs: number,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const request = this.#request(this.#optionsOf(method, key, attempt, content))
+      const request = this.#request(this.#optionsOf(method, call.key, call.attempt, content))
       const stopTimeout = stallTolerantTimeout(acceptMs, () => request.destroy(new Error('timeout')))
       const abort = (): void => {
         request.destroy()
@@ -279,8 +282,12 @@ class Endpoint {
         response.on('error', () => undefined)
         resolve({ refused: `status_${response.statusCode}` })
       })
-      request.on('error', () => {
+      request.on('error', (error: NodeJS.ErrnoException) => {
         settle()
+        // The relay, or a proxy, closed the idle connection just before the request.
+        if (request.reusedSocket && error.code === 'ECONNRESET' && signal?.aborted !== true) {
+          return resolve(this.send(method, call, content, signal, acceptMs))
+        }
         this.#avoidUntil = performance.now() + AVOID_MS
         resolve({ refused: 'unreachable' })
       })

@@ -70,6 +70,8 @@ const KEY = /^\/v1\/streams\/([A-Za-z0-9_.-]{1,256})$/
 const MAX_CALL_BYTES = 64 * 1024
 const HEADERS_MS = 10_000
 const REQUEST_MS = 60_000
+/** Longer than nodes keep idle connections. */
+const IDLE_MS = 75_000
 const CONNECTIONS = 20_000
 /** A driver that was slow for so long (ms) has lost its run and learns of it. */
 const FENCE_MS = 60_000
@@ -105,7 +107,7 @@ export class RelayServer {
     this.#secrets = options.secrets.map(digest)
     this.#requests = new ProviderRequests(options.targets)
     this.#bytes = new RelayBytes(options.limits.bytes)
-    const times = { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, noDelay: true }
+    const times = { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, noDelay: true }
     this.#server = createServer(times, (request, response) => void this.#answer(request, response))
     this.#server.maxConnections = CONNECTIONS
   }

@@ -319,6 +319,39 @@ it('uses the next relay when one is away, and finds the stream there', async () 
   expect(exchanges).toHaveLength(8)
 })
 
+it('sends a request again if an idle connection was closed meanwhile', async () => {
+  let connections = 0
+  const { server, url } = await startRelay()
+  answer = ({ response }) => response.end('whole')
+  // Stands before the relay, and closes a connection at its second request.
+  const proxy = createServer((request, response) => {
+    const socket = request.socket as typeof request.socket & { seen?: true }
+    if (socket.seen === true) return void socket.resetAndDestroy()
+    socket.seen = true
+    connections += 1
+    const { method, url: path, headers } = request
+    const passed = requestHttp(`${url}${path}`, { method, headers }, (answered) => {
+      response.writeHead(answered.statusCode ?? 500, answered.headers)
+      answered.pipe(response)
+    })
+    request.pipe(passed)
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  cleanups.push(() => {
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+  const owner = client(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+  expect(await text(await owner.post('k1'))).toBe('whole')
+  // Its connection stays open.
+  await owner.release('k1')
+  expect(await text(await owner.post('k2'))).toBe('whole')
+  expect(owner.bypassed).toEqual([])
+  expect(connections).toBe(3)
+  await owner.release('k2')
+  expect(server.held.streams).toBe(0)
+})
+
 it('serves a Unix socket', async () => {
   const path = join(tmpdir(), `${makeId('relay')}.sock`)
   const server = new RelayServer({ secrets: [SECRET], targets: relayTargets([providerUrl]), limits: LIMITS, logger })
