@@ -323,7 +323,7 @@ it('sends a request again if an idle connection was closed meanwhile', async () 
   let connections = 0
   const { server, url } = await startRelay()
   answer = ({ response }) => response.end('whole')
-  // Stands before the relay, and closes a connection at its second request.
+  // A proxy in front of the relay, which closes a connection at its second request.
   const proxy = createServer((request, response) => {
     const socket = request.socket as typeof request.socket & { seen?: true }
     if (socket.seen === true) return void socket.resetAndDestroy()
