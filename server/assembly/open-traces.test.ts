@@ -7,7 +7,10 @@ import { exportReporter, openTraces } from './open-traces.ts'
 
 const STATIC_IMPORT = /^(?:import|export) (?:[^'";]*? from )?['"]([^'"]+)['"]/gm
 
-/** Files and packages that the built server loads before it has read a setting. */
+/** What a server loads without traces: the command, the server itself, and the embedded log. */
+const LOADED = ['main.js', 'create-server.js', 'assembly/open-embedded.js']
+
+/** Files and packages that the built server loads. */
 function loadedModules(): { readonly files: Set<string>; readonly packages: Set<string> } {
   const files = new Set<string>()
   const packages = new Set<string>()
@@ -19,9 +22,11 @@ function loadedModules(): { readonly files: Set<string>; readonly packages: Set<
       else packages.add(name)
     }
   }
-  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-  expect(existsSync(main), 'run npm run build first').toBe(true)
-  visit(main)
+  for (const name of LOADED) {
+    const file = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
+    expect(existsSync(file), 'run npm run build first').toBe(true)
+    visit(file)
+  }
   return { files, packages }
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { PROMTOOL, requireProgram } from '../../scripts/programs.mjs'
 import { Metrics } from '../metric/metrics.ts'
+import { RelayMetrics } from '../metric/relay-metrics.ts'
 
 const file = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const dashboard = readFileSync(file('deploy/grafana-dashboard.json'), 'utf8')
@@ -84,6 +85,8 @@ it('the queries of the dashboard are valid PromQL', () => {
 })
 
 it('the guide explains exactly the metrics that exist', () => {
+  const relay = new RelayMetrics('n', () => ({ streams: 0, bytes: 0 })).registry.getMetricsAsArray()
+  const ofRelays = relay.map(({ name }) => name).filter((name) => name.startsWith('parley_'))
   const explained = [...guide.matchAll(/^\| `((?:parley|gen_ai|http_server)_\w+)` \|/gm)].map(([, name]) => name ?? '')
-  expect([...explained].sort()).toEqual([...ours].sort())
+  expect([...explained].sort()).toEqual([...ours, ...ofRelays].sort())
 })
