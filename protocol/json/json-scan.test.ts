@@ -1,3 +1,4 @@
+// The scanner of JSON text: where strings end, and how many values a text contains.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { endOfString, jsonSize } from './json-scan.ts'

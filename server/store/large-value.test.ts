@@ -1,3 +1,4 @@
+// Work on large values in several passes: between two of them, the event loop serves others.
 import { expect, it } from 'vitest'
 import { afterPass } from './large-value.ts'
 

@@ -1,5 +1,5 @@
-// NodeNews: a port through which nodes publish one kind of news, such as who is present. Nothing is stored, and any message may be
-// lost. Messages of one node arrive in the order in which it published them. A single-node log does not need it.
+// NodeNews: the port over which nodes tell each other one kind of news, such as who is present. Nothing is stored, and messages can
+// get lost. The messages of one node arrive in the order of publication. The embedded log has only one node and does not need it.
 import type { Subscription } from './session-log.ts'
 
 export interface NodeNews {

@@ -41,7 +41,7 @@ function requestOf(call: CallState): InputRequest | undefined {
 /** The requests that open and close while a client follows a run. */
 export class RequestFeed {
   readonly #calls: Map<string, CallState>
-  /** Up to here, what is not among the calls has ended. */
+  /** Every call up to this entry that is not in `#calls` has ended. */
   readonly #known: Seq
   /** The number of the newest attempt of each run. */
   readonly #epochs = new Map<string, number>()

@@ -16,7 +16,7 @@ const MODES: readonly [string, Mode][] = [
 ]
 const ORDER = '/demo tool=order input={} count=1 rate=0'
 const PAY = '/demo tool=pay input={"to":"Ann"} count=1 rate=0'
-/** A message to `chief`, who asks the writer, who calls the tool. */
+/** A message to the agent `chief`. It asks the agent `writer`, and `writer` calls the tool. */
 const below = (message: string): string => `/demo ask=writer message=${JSON.stringify(message)} count=1 rate=0`
 const asking = (message: string, more: Json = {}, name = 'ask') => ({ name, arguments: { message, ...more } })
 const textOf = ({ structuredContent }: { structuredContent?: Json }): unknown => structuredContent?.text
