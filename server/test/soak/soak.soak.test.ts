@@ -18,7 +18,7 @@ const HOPPING = 100
 /** A shared session lives at least this long, at most twice as long. */
 const LIFE_MS = 60_000
 /** Time between the actions of a client, on average. */
-const PACE_MS = 6_000
+const PACE_MS = 12_000
 /** Time for the queued runs of a session to end. */
 const QUIET_MS = 180_000
 const SAMPLE_MS = 10_000
