@@ -124,7 +124,8 @@ describe('an active run', () => {
     first.resume()
     await moved.ended('stalled', run)
     expectWhole(moved, 'stalled', run)
-    expect(moved.session('stalled').run(run).ended?.epoch).toBe(2)
+    // On a busy machine the second driver may be replaced, too.
+    expect(moved.session('stalled').run(run).ended?.epoch).toBeGreaterThanOrEqual(2)
     const returned = await attachTo(first, 'stalled')
     await expect.poll(() => returned.session('stalled').run(run).ended, WAIT).toBeDefined()
     expect(returned.session('stalled').run(run).text).toBe(demoCount(COUNT))
