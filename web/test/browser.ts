@@ -37,6 +37,7 @@ const FIREFOX_PREFERENCES = {
 const REFUSED = [
   /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)/,
   /^WebSocket connection to \S+ failed: WebSocket is closed before the connection is established/,
+  /^WebSocket connection to \S+ failed: Connection closed before receiving a handshake response/,
   /^Firefox can’t establish a connection to the server at ws/,
   /^The connection to ws\S+ was interrupted while the page was loading/,
 ]
