@@ -10,7 +10,7 @@ import type {
   SharedV3ProviderOptions,
 } from '@ai-sdk/provider'
 import type { ContextMessage, FilePart, MessageEvent, NumberedPart, OutputPart, Part } from '@parley/protocol'
-import { AGENT_MESSAGE } from '@parley/protocol/pieces/hidden-data'
+import { AGENT_MESSAGE, AGENT_RESULTS } from '@parley/protocol/pieces/hidden-data'
 import { agentMarks } from '../model/agui/interrupts.ts'
 import type { Turn } from '../model/newest-turns.ts'
 import { type MarkedCall, markedContent } from '../model/provider-marks.ts'
@@ -201,6 +201,7 @@ function answerMessages(
   // A resumed run continues from its whole output, however much of it a person had seen.
   const seen = whole || record.seen === undefined ? parts : markUnseen(parts, record.seen)
   const result: LanguageModelV3Message[] = []
+  const resultIds = new Map(parts.flatMap(resultIdsIn))
   let step = newStep()
   const flush = (): void => {
     const content = markedContent(step.content, step.calls, model)
@@ -220,7 +221,7 @@ function answerMessages(
       const number = record.calls.get(part.call)?.step
       if (step.number !== undefined && step.number !== number) flush()
       step.number = number
-      addCall(step, record, part, given)
+      addCall(step, record, part, given, resultIds)
     } else if (part.type === 'data' && part.name === AGENT_MESSAGE) {
       mark = named === true ? { providerOptions: { agui: { message: idIn(part.data) } } } : {}
     } else {
@@ -233,6 +234,12 @@ function answerMessages(
   }
   flush()
   return result
+}
+
+/** The ids by which a remote agent knows results, with those of the calls. */
+function resultIdsIn(part: ReturnType<typeof toParts>[number]): [string, string][] {
+  if (part.type !== 'data' || part.name !== AGENT_RESULTS) return []
+  return Object.entries(part.data ?? {}).map(([call, id]) => [call, String(id)])
 }
 
 function idIn(data: unknown): string {
@@ -275,6 +282,7 @@ function addCall(
   record: RunRecord,
   part: Extract<OutputPart, { type: 'tool' }>,
   given: GivenResults,
+  ids: ReadonlyMap<string, string>,
 ): void {
   const call = record.calls.get(part.call)
   const fromCaller = call?.result === undefined ? given.get(part.call) : undefined
@@ -285,18 +293,17 @@ function addCall(
   })
   const result = call?.result ?? fromCaller
   if (result === undefined) return
-  const from = 'marks' in result ? result.marks : undefined
-  step.results.push(resultPart(part.call, part.name, result, from))
+  const id = ids.get(part.call) ?? agentMarks('marks' in result ? result.marks : undefined).result
+  step.results.push(resultPart(part.call, part.name, result, id))
 }
 
-/** @param marks of the result: a remote agent recognises its own results by their ids */
+/** @param id of the result, by which a remote agent recognises its own */
 export function resultPart(
   call: string,
   name: string,
   result: ToolResultFields,
-  marks: string | undefined,
+  id: string | undefined,
 ): Results[number] {
-  const { result: id } = agentMarks(marks)
   const mark = id === undefined ? {} : { providerOptions: { agui: { result: id } } }
   return { type: 'tool-result', toolCallId: call, toolName: name, output: toolOutput(result), ...mark }
 }

@@ -204,8 +204,11 @@ describe('an interrupt of a remote agent', () => {
     const next = await agent.next()
     expect(next.input.resume).toEqual([{ interruptId: 'i1', status: 'resolved', payload }])
     expect(next.input.messages.at(-1)).toMatchObject({ role: 'assistant', toolCalls: [{ id: 'tc_1' }] })
-    next.begin().result('tc_1', 'deleted').text('Done.').finish()
+    // LangGraph begins the call again.
+    next.begin().call('tc_1', 'delete', { id: 7 }).result('tc_1', 'deleted').text('Done.').finish()
     expect(textOf(await ended(run))).toBe('Done.')
+    const calls = (await h.entries('s')).flatMap((event) => (event.type === 'tool.called' ? event.call : []))
+    expect(new Set(calls)).toEqual(new Set([waiting.call]))
     const expected = decision === 'approve' ? { output: 'deleted' } : { error: 'The call was denied: too late' }
     expect(await h.event('s', 'tool.result')).toMatchObject(expected)
     expect(agent.requests).toHaveLength(2)

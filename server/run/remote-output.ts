@@ -1,7 +1,7 @@
 // RemoteOutput: what a remote agent does besides writing and asking for tools: calls that it makes itself, its state, and what it asks
 // people. All of it is in the log, so that the next driver can answer the agent.
 import { makeId, OUTPUT_LIMITS } from '@parley/protocol'
-import { AGENT_MESSAGE } from '@parley/protocol/pieces/hidden-data'
+import { AGENT_MESSAGE, AGENT_RESULTS } from '@parley/protocol/pieces/hidden-data'
 import { asOptions } from '../model/agui/agent-model.ts'
 import { type AgentPart, STATE_DATA } from '../model/agui/agent-part.ts'
 import {
@@ -40,7 +40,7 @@ export interface RemoteOutputOptions extends ToolCallSupervisorOptions {
   readonly state: unknown
   /** Milliseconds that a call of the agent may take: at most the run's time. */
   readonly runMs: number
-  readonly tools: Pick<RunTools, 'reported' | 'waits'>
+  readonly tools: Pick<RunTools, 'reported' | 'named' | 'waits'>
   readonly extras: Pick<RunExtras, 'callId' | 'reports'>
 }
 
@@ -104,9 +104,12 @@ export class RemoteOutput implements RemoteSink {
 
   /** The agent has the result of a call. @param id the agent's */
   async gave(id: string, outcome: ToolOutcome, message?: string): Promise<void> {
-    const call = this.#calls.get(id) ?? this.#earlier(id)
+    const call = this.#idInLog(id)
     if (call === undefined) return
     await this.#stored(call)
+    const { name, result } = this.#call(call) ?? {}
+    // Also of a call of an earlier answer, about which the agent has asked.
+    if (name !== undefined && result === undefined) this.#options.tools.reported(call, name)
     const marks = message === undefined ? {} : { marks: resultMarks(this.#options.model, message) }
     await appendToolResult(this.#options, this.#session, call, { ...outcome, ...marks })
   }
@@ -125,6 +128,7 @@ export class RemoteOutput implements RemoteSink {
       const data = { id: part.id }
       this.#appender.apply((state) => Run.given(state, { kind: 'data', name: AGENT_MESSAGE, data }))
     }
+    if (part.type === 'results') this.#named(part.ids)
     if (part.type !== 'interrupts') return false
     for (const interrupt of part.interrupts) await this.#ask(askedBy(interrupt), interrupt.toolCallId ?? undefined)
     return true
@@ -136,6 +140,18 @@ export class RemoteOutput implements RemoteSink {
     await this.#allStored()
     for (const call of this.#unresolved())
       await appendToolResult(this.#options, this.#session, call, { error: NO_RESULT })
+  }
+
+  /** The next requests have the results under these ids: an agent with a memory would otherwise keep them twice. */
+  #named(ids: Extract<AgentPart, { type: 'results' }>['ids']): void {
+    const known = ids.flatMap(([call, message]) => {
+      const id = this.#idInLog(call)
+      return id === undefined ? [] : [[id, message] as const]
+    })
+    for (const [id, message] of known) this.#options.tools.named(id, message)
+    const data = Object.fromEntries(known)
+    if (Buffer.byteLength(JSON.stringify(data)) > OUTPUT_LIMITS.dataBytes) return
+    this.#appender.apply((state) => Run.given(state, { kind: 'data', name: AGENT_RESULTS, data }))
   }
 
   async #ask(asked: Asked, toolCallId: string | undefined): Promise<void> {
@@ -164,7 +180,7 @@ export class RemoteOutput implements RemoteSink {
   /** By the agent's id, or the only open call with the name. @returns its id in the log */
   #callAbout({ about, schema }: Asked, toolCallId: string | undefined): string | undefined {
     if (schema !== undefined) return undefined
-    if (toolCallId !== undefined) return this.#calls.get(toolCallId) ?? this.#earlier(toolCallId)
+    if (toolCallId !== undefined) return this.#idInLog(toolCallId)
     const named = this.#unresolved().filter((call) => this.#call(call)?.name === about)
     return about !== undefined && named.length === 1 ? named[0] : undefined
   }
@@ -184,8 +200,10 @@ export class RemoteOutput implements RemoteSink {
     await this.#session.until(() => this.#call(call), this.#signal)
   }
 
-  /** A call of an earlier answer, or of an earlier driver. */
-  #earlier(id: string): string | undefined {
+  /** @param id the agent's, of a call of this or an earlier answer, also of an earlier driver */
+  #idInLog(id: string): string | undefined {
+    const known = this.#calls.get(id)
+    if (known !== undefined) return known
     const calls = [...(this.#record()?.calls.values() ?? [])]
     return calls.findLast((call) => call.remote && agentMarks(call.marks).call === id)?.id
   }

@@ -13,6 +13,7 @@ import {
   stringifyJson,
   type Tool,
 } from '@parley/protocol'
+import { agentMarks } from '../model/agui/interrupts.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
 import type { CallState } from '../session/state/call-state.ts'
 import { levelOf, runsBelow, topRun } from '../session/state/child-runs.ts'
@@ -52,6 +53,8 @@ export class RunTools {
   readonly #signal: AbortSignal
   /** Tool names of the current step's calls, by the call's id in the log. */
   #names = new Map<string, string>()
+  /** The ids by which a remote agent knows results of the step. */
+  readonly #resultIds = new Map<string, string>()
   #supervised: Promise<void>[] = []
   /** Child runs for which this driver's model asked. The session may not show the latest yet. */
   readonly #asked = new Set<string>()
@@ -162,7 +165,7 @@ export class RunTools {
       content: [...names].flatMap(([id, name]) => {
         const result = calls?.get(id)?.result
         if (result === undefined) return []
-        return [resultPart(id, name, result, result.marks)]
+        return [resultPart(id, name, result, this.#resultIds.get(id) ?? agentMarks(result.marks).result)]
       }),
     }
   }
@@ -170,6 +173,11 @@ export class RunTools {
   /** A remote agent makes the call itself. Its result belongs to those of the step. */
   reported(id: string, name: string): void {
     this.#names.set(id, name)
+  }
+
+  /** A remote agent knows the result of the call by this id. */
+  named(id: string, result: string): void {
+    this.#resultIds.set(id, result)
   }
 
   /** A remote agent waits for people. Its call may only stand for what it asks. */

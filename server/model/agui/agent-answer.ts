@@ -2,12 +2,14 @@
 // tells the agent's own calls, which it only reports, from those that it asks the run to make. Pure.
 //
 //   call of an offered tool     held until the end of the answer, or until the agent reports its result
-//   call of another tool        the agent's own: reported at its end, its result when the agent has it
+//   call of another tool        the agent's own: reported at its end, its result when the agent has it. Without arguments, it is held
+//                               as well: LangGraph may tell them only in its list of messages
 import type { LanguageModelV3StreamPart } from '@ai-sdk/provider'
 import { LIMITS } from '@parley/protocol'
 import { ProviderStreamError } from '../provider-failure.ts'
 import type { AgentEvent, AgentUsage } from './agent-event.ts'
 import type { AgentPart } from './agent-part.ts'
+import { newItems, type SnapshotItem } from './agent-snapshot.ts'
 import type { AgentState } from './agent-state.ts'
 import { legacyInterrupt, ON_INTERRUPT } from './interrupts.ts'
 
@@ -26,7 +28,7 @@ const STATE_MS = 250
 interface Call {
   readonly id: string
   readonly name: string
-  readonly message: string | undefined
+  message: string | undefined
   input: string
   phase: 'open' | 'ended' | 'reported' | 'over'
 }
@@ -34,8 +36,10 @@ interface Call {
 export interface AgentAnswerOptions {
   /** The names of the tools that the run makes for the agent. */
   readonly offered: ReadonlySet<string>
-  /** The ids of the messages in the request. */
+  /** The ids of the messages and calls in the request. */
   readonly sent: ReadonlySet<string>
+  /** The ids of calls that the agent makes only now, because it has waited for people. */
+  readonly pending: ReadonlySet<string>
   readonly state: AgentState
   /** Milliseconds by a steady clock. */
   readonly now: () => number
@@ -52,6 +56,8 @@ export class AgentAnswer {
   /** What chunks without an id continue. */
   #chunk: { text?: string; call?: string } = {}
   #snapshot: Event<'MESSAGES_SNAPSHOT'>['messages'] = []
+  /** The ids under which the agent reported results, by those of the calls. */
+  readonly #results = new Map<string, string | undefined>()
   readonly #legacy: unknown[] = []
   #stateAt = Number.NEGATIVE_INFINITY
   #stateDue = false
@@ -144,7 +150,8 @@ export class AgentAnswer {
   }
 
   #begin(id: string, name: string, message: string | null | undefined): Part[] {
-    if (this.#calls.has(id)) return []
+    // LangGraph begins a call again that it has asked people about.
+    if (this.#calls.has(id) || this.#options.pending.has(id)) return []
     if (this.#calls.size >= MAX_CALLS) throw new ProviderStreamError('provider_garbage', TOO_MANY_CALLS)
     const parts = [...this.#close(), ...this.#endChunkedCall()]
     this.#calls.set(id, { id, name, message: message ?? undefined, input: '', phase: 'open' })
@@ -184,7 +191,8 @@ export class AgentAnswer {
     if (call?.phase !== 'open') return []
     call.phase = 'ended'
     const ended: Part[] = [{ type: 'tool-input-end', id }]
-    return this.#options.offered.has(call.name) ? ended : [...ended, ...this.#report(call)]
+    const isHeldBack = this.#options.offered.has(call.name) || call.input === ''
+    return isHeldBack ? ended : [...ended, ...this.#report(call)]
   }
 
   /** A call that the agent makes itself. */
@@ -201,11 +209,14 @@ export class AgentAnswer {
     const result = textIn(content)
     const isTooLarge = Buffer.byteLength(result) > LIMITS.toolOutputBytes
     const id = messageId != null && messageId !== '' && messageId.length <= MAX_ID ? messageId : undefined
+    if (this.#results.size < MAX_CALLS) this.#results.set(toolCallId, id)
     return [...before, resultPart(toolCallId, isTooLarge ? TOO_LARGE_RESULT : result, isTooLarge, id)]
   }
 
   #finish({ outcome, usage }: Event<'RUN_FINISHED'>): Part[] {
-    const parts = [...this.#close(), ...this.#endChunkedCall(), ...this.#unstreamed()]
+    const parts = [...this.#close(), ...this.#endChunkedCall()]
+    const items = newItems(this.#snapshot, this.#options.sent)
+    parts.push(...this.#unstreamed(items))
     if (this.#stateDue) parts.push(...this.#reportState())
     const interrupts =
       outcome?.type === 'interrupt'
@@ -214,22 +225,48 @@ export class AgentAnswer {
     const interrupted = new Set(interrupts.map(({ toolCallId }) => toolCallId))
     for (const call of this.#calls.values()) {
       parts.push(...this.#end(call.id))
+      if (!isHeld(call)) continue
       // An agent that asks for a decision about a call makes it itself.
-      if (isHeld(call)) parts.push(...(interrupted.has(call.id) ? this.#report(call) : [callPart(call)]))
+      const isAsked = this.#options.offered.has(call.name) && !interrupted.has(call.id)
+      parts.push(...(isAsked ? [callPart(call)] : this.#report(call)))
     }
+    parts.push(...this.#resultsIn(items))
     if (interrupts.length > 0) parts.push(raw({ type: 'interrupts', interrupts }))
     return [...parts, { type: 'finish', usage: usageOf(usage ?? []), finishReason: { unified: 'stop', raw: 'stop' } }]
   }
 
-  /** Answers that the agent did not stream: they are only in its list of messages, after the last one of a person. */
-  #unstreamed(): Part[] {
-    const after = this.#snapshot.findLastIndex(({ role }) => role === 'user')
+  /** Texts, calls and arguments that the agent did not stream. */
+  #unstreamed(items: readonly SnapshotItem[]): Part[] {
     const known = new Set([...this.#texts.values()].map((deltas) => deltas.join('')))
-    return this.#snapshot.slice(after + 1).flatMap(({ id, role, content }) => {
-      const isNew = role === 'assistant' && !this.#texts.has(id) && !this.#options.sent.has(id)
-      if (!isNew || typeof content !== 'string' || content === '' || known.has(content)) return []
-      return [...this.#text('text', id, content), ...this.#close()]
+    return items.flatMap((item): Part[] => {
+      if (item.type === 'text') {
+        if (this.#texts.has(item.id) || known.has(item.text)) return []
+        return [...this.#text('text', item.id, item.text), ...this.#close()]
+      }
+      if (item.type !== 'call') return []
+      const call = this.#calls.get(item.id)
+      if (call !== undefined && (call.phase === 'reported' || call.phase === 'over' || call.input !== '')) return []
+      const before = call === undefined ? this.#begin(item.id, item.name, item.message) : []
+      const open = this.#calls.get(item.id)
+      if (open !== undefined) Object.assign(open, { phase: 'open', message: open.message ?? item.message })
+      return [...before, ...this.#grow(item.id, item.input), ...this.#end(item.id)]
     })
+  }
+
+  /** Results that the agent did not report, and the lasting ids of those that it did. */
+  #resultsIn(items: readonly SnapshotItem[]): Part[] {
+    const ids: [string, string][] = []
+    const parts = items.flatMap((item): Part[] => {
+      if (item.type !== 'result') return []
+      const { id, call, text } = item
+      // The run makes this call.
+      if (isHeld(this.#calls.get(call))) return []
+      if (this.#results.get(call) !== id && id.length <= MAX_ID) ids.push([call, id])
+      if (this.#results.has(call)) return []
+      // The run may have its own, of a call that people have denied.
+      return this.#result({ type: 'TOOL_CALL_RESULT', messageId: id, toolCallId: call, content: text })
+    })
+    return ids.length === 0 ? parts : [...parts, raw({ type: 'results', ids })]
   }
 
   #reportState(): Part[] {
@@ -245,8 +282,8 @@ function runError({ message, code }: Event<'RUN_ERROR'>): ProviderStreamError {
 }
 
 /** Whether the call waits for the end of the answer. */
-function isHeld(call: Call): boolean {
-  return call.phase === 'ended'
+function isHeld(call: Call | undefined): boolean {
+  return call?.phase === 'ended'
 }
 
 function isForeign(role: string | null | undefined): boolean {

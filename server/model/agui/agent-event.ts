@@ -37,7 +37,11 @@ const SnapshotMessage = z.looseObject({
   id: text,
   role: text,
   content: anything,
+  /** Read only from messages that are new. */
+  toolCalls: anything,
+  toolCallId: anything,
 })
+export type SnapshotMessage = z.infer<typeof SnapshotMessage>
 
 const SCHEMAS = {
   RUN_FINISHED: z.object({

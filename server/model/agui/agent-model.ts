@@ -13,7 +13,7 @@ import type { Model } from '../model.ts'
 import { ProviderStreamError } from '../provider-failure.ts'
 import { AgentAnswer } from './agent-answer.ts'
 import { readAgentEvent } from './agent-event.ts'
-import { agentMessages, agentTools } from './agent-input.ts'
+import { type AgentMessage, agentMessages, agentTools } from './agent-input.ts'
 import type { AgentPart, PersonAnswer } from './agent-part.ts'
 import { AgentState } from './agent-state.ts'
 
@@ -110,7 +110,8 @@ function prepared({ prompt, tools = [], providerOptions }: LanguageModelV3CallOp
   }
   const answer = new AgentAnswer({
     offered: new Set(functions.map((tool) => tool.name)),
-    sent: new Set(messages.map((message) => message.id)),
+    sent: idsIn(messages),
+    pending: new Set(pending),
     state: new AgentState(state),
     now: () => performance.now(),
   })
@@ -118,6 +119,16 @@ function prepared({ prompt, tools = [], providerOptions }: LanguageModelV3CallOp
 }
 
 /** @throws ProviderStreamError if the agent does not answer with an event stream */
+/** The ids of the messages, and of their calls. */
+function idsIn(messages: readonly AgentMessage[]): ReadonlySet<string> {
+  return new Set(
+    messages.flatMap((message) => [
+      message.id,
+      ...('toolCalls' in message ? (message.toolCalls ?? []).map((call) => call.id) : []),
+    ]),
+  )
+}
+
 async function sent(
   { url, headers, fetch = globalThis.fetch }: AgentModelOptions,
   request: object,

@@ -5,6 +5,8 @@ export type AgentPart =
   /** A message of the agent begins: the text that follows belongs to it. */
   | { readonly type: 'message'; readonly id: string }
   | { readonly type: 'state'; readonly state: unknown }
+  /** The agent keeps results under other ids than it reported: pairs of its ids of a call and of the result's message. */
+  | { readonly type: 'results'; readonly ids: readonly (readonly [call: string, message: string])[] }
   /** The agent waits for people. It gets their answers with the next request. Precedes the end of the answer. */
   | { readonly type: 'interrupts'; readonly interrupts: readonly AgentInterrupt[] }
   /** The agent is alive: it sent something that the run does not use. */
