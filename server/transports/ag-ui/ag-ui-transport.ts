@@ -2,9 +2,8 @@
 // `runId` again follows the run again, which AG-UI itself does not have. A disconnect cancels the run after a while.
 import { ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
-import type { SessionReplica } from '../../session/session-replica.ts'
-import { awaitsDecision, type CallState, openQuestion } from '../../session/state/call-state.ts'
-import { findCall, findCommand, findRun } from '../../session/state/session-state.ts'
+import { runsBelow } from '../../session/state/child-runs.ts'
+import { findCall, findCommand } from '../../session/state/session-state.ts'
 import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpStream } from '../http/http-stream.ts'
@@ -12,8 +11,9 @@ import type { Route } from '../http/route.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import type { OpenAiPorts } from '../openai/openai-ports.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { AgUiEvents, type Interrupt, type PlacedEvent } from './ag-ui-events.ts'
+import { AgUiEvents, type PlacedEvent } from './ag-ui-events.ts'
 import { AgUiRequest, messageOf } from './ag-ui-request.ts'
+import { interruptsOf, topCall } from './interrupts.ts'
 
 export type AgUiPorts = Pick<OpenAiPorts, 'service' | 'stores' | 'sessions' | 'streams' | 'abandoned' | 'bodyBytes'>
 
@@ -79,8 +79,12 @@ async function resume(ports: AgUiPorts, exchange: HttpExchange, body: AgUiReques
   await ports.service.admit(session, caller, 'read')
   for (const [at, { interruptId, status, payload }] of (body.resume ?? []).entries()) {
     const [call = '', question] = interruptId.split('.')
-    const found = await ports.sessions.with(session, async ({ state }) => findCall(state, call))
+    const found = await ports.sessions.with(session, async ({ state }) => {
+      const asked = findCall(state, call)
+      return asked && { ...asked, top: topCall(state, asked) }
+    })
     if (found === undefined) throw new ReplyError('call_not_found')
+    const { top } = found
     const id = `${runId.slice(0, 100)}_${at}`
     const answer = (typeof payload === 'object' && payload !== null ? payload : {}) as Record<string, unknown>
     if (question === undefined) {
@@ -93,9 +97,9 @@ async function resume(ports: AgUiPorts, exchange: HttpExchange, body: AgUiReques
       const content = action === 'accept' ? { content: answer as never } : {}
       await ports.service.answer({ type: 'tool.answer', id, session, call, question, action, ...content }, caller)
     }
-    const name = { session, run: found.run.id }
+    const name = { session, run: top.run.id }
     const isRepeated = found.call.decidedBy === id || found.call.questions.some(({ answer }) => answer?.command === id)
-    const interruptedAt = Math.max(followed?.interruptedAt ?? 0, found.call.next ?? found.run.next)
+    const interruptedAt = Math.max(followed?.interruptedAt ?? 0, top.call.next ?? top.run.next)
     followed =
       isRepeated || followed?.isRepeated === true ? { name, isRepeated: true } : { name, isRepeated, interruptedAt }
   }
@@ -137,7 +141,7 @@ async function follow(
   }
   /** Ends the stream if nothing happens before people have answered. */
   const interrupt = async (out: HttpStream): Promise<void> => {
-    const interrupts = await ports.sessions.with(session, async (replica) => interruptsOf(replica, run))
+    const interrupts = await ports.sessions.with(session, async ({ state }) => interruptsOf(state, run))
     if (interrupts.length > 0) end(out, events.interrupt(interrupts))
   }
   const broken = (out: HttpStream, code: 'going_away' | 'unavailable'): void => {
@@ -166,36 +170,6 @@ async function follow(
         interrupt(out).catch(() => broken(out, 'unavailable'))
       }, SETTLE_MS)
     },
-    { door: 'sse', broken },
+    { door: 'sse', broken, below: runsBelow(found.state, run).map(({ id }) => id) },
   )
-}
-
-function interruptsOf({ state }: SessionReplica, run: string): readonly Interrupt[] {
-  const calls = [...(findRun(state, run)?.calls.values() ?? [])]
-  return calls.flatMap((call) => interruptOf(call) ?? [])
-}
-
-function interruptOf(call: CallState): Interrupt | undefined {
-  if (call.result !== undefined) return undefined
-  const toolCallId = call.id
-  if (awaitsDecision(call)) {
-    const message = `May ${call.name} run?`
-    const responseSchema = APPROVAL
-    return { id: call.id, reason: 'confirmation', message, toolCallId, responseSchema, ...until(call.until) }
-  }
-  const asked = openQuestion(call)
-  if (asked === undefined) return undefined
-  const { question, message, schema } = asked
-  const form = schema === undefined ? {} : { responseSchema: schema }
-  return { id: `${call.id}.${question}`, reason: 'input_required', message, toolCallId, ...form, ...until(asked.until) }
-}
-
-const APPROVAL = {
-  type: 'object',
-  properties: { approved: { type: 'boolean' }, reason: { type: 'string' } },
-  required: ['approved'],
-}
-
-function until(time: number): Pick<Interrupt, 'expiresAt'> {
-  return { expiresAt: new Date(time).toISOString() }
 }

@@ -131,6 +131,39 @@ describe.each(VERSIONS)('a client of AG-UI %s', (version, Agent) => {
     expect(JSON.stringify(agent.messages.at(-1))).toContain('0 1')
   })
 
+  it('is interrupted by the approvals of the agents that were asked', async () => {
+    const ask = (count: number) => `ask=helper message={/demo count=${count} rate=0 tool=pay input={"for":${count}}}`
+    const asked = `/demo ${ask(1)} ${ask(2)} count=2 rate=0`
+    const agent = agentFor(asked, { url: `${server.url}/v1/ag-ui/lead` })
+    const seen: Event[] = []
+    const decided: string[] = []
+    // Each child run may ask at another time.
+    for (let resume: object[] | undefined; ; ) {
+      const events = await ran(agent, resume === undefined ? {} : { resume })
+      seen.push(...events)
+      const { outcome } = events.at(-1) as Event & { outcome?: { interrupts?: { id: string; message: string }[] } }
+      if (outcome?.interrupts === undefined) break
+      for (const interrupt of outcome.interrupts) {
+        expect(interrupt).toMatchObject({ reason: 'confirmation', toolCallId: expect.stringMatching(/^call_/) })
+        expect(interrupt.message).toMatch(/^May pay run for helper, with this input: \{"for":[12]\}\?$/)
+        decided.push(interrupt.message)
+      }
+      resume = outcome.interrupts.map(({ id }) => ({
+        interruptId: id,
+        status: 'resolved',
+        payload: { approved: true },
+      }))
+    }
+    expect(new Set(decided).size).toBe(2)
+    expect(decided).toHaveLength(2)
+    const results = seen.filter(({ type }) => type === 'TOOL_CALL_RESULT')
+    expect(results.map(({ content }) => content)).toEqual(
+      expect.arrayContaining([expect.stringContaining('paid'), expect.stringContaining('paid')]),
+    )
+    expect(results).toHaveLength(2)
+    expect(JSON.stringify(agent.messages.at(-1))).toContain('0 1')
+  })
+
   it('closes what is open when somebody cancels the run, or the provider fails', async () => {
     const agent = agentFor('/demo count=1000 rate=50')
     const seen: Event[] = []

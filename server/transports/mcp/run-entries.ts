@@ -5,7 +5,6 @@ import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
 import type { SessionStores } from '../../session/session-replica.ts'
 import type { SessionService } from '../../session/session-service.ts'
-import type { ProjectedEntry } from '../../session/transcript/entry-projection.ts'
 import type { MessageData } from '../feed/entry-message.ts'
 import type { Hub } from '../feed/hub.ts'
 import { Reader } from '../feed/reader.ts'
@@ -16,7 +15,7 @@ import type { HttpStream } from '../http/http-stream.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
 import { HttpSink } from '../session-http/http-sink.ts'
-import { RunFilter } from '../session-http/run-filter.ts'
+import { isOutputOfOther, RunFilter } from '../session-http/run-filter.ts'
 
 export interface RunEntry {
   readonly cursor: Cursor
@@ -83,13 +82,6 @@ export async function readRun(
   onAbort(request.signal, () => reader.close())
   await reader.attach()
 }
-
-function isOutputOfOther(run: string, { json }: ProjectedEntry): boolean {
-  return json.startsWith(OUTPUT) && !json.startsWith(`${run}"`, OUTPUT.length)
-}
-
-/** How the stored JSON of every output begins. */
-const OUTPUT = '{"type":"run.output","run":"'
 
 class EntrySink extends HttpSink implements ReaderSink {
   readonly codec = 'list'

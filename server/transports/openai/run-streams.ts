@@ -13,7 +13,7 @@ import { onAbort } from '../http/http-request.ts'
 import type { HttpStream } from '../http/http-stream.ts'
 import type { JobName } from '../jobs/job-id.ts'
 import { callerOf } from '../session-http/caller.ts'
-import { RunFilter } from '../session-http/run-filter.ts'
+import { isOutputOfOther, RunFilter } from '../session-http/run-filter.ts'
 import { EventSink } from './event-sink.ts'
 import { drainDelayMs } from './run-wait.ts'
 
@@ -41,6 +41,8 @@ export interface RunStreamRules {
   readonly door?: 'openai' | 'sse'
   /** Ends a stream before its run has ended; by default it is cut. */
   readonly broken?: (stream: HttpStream, code: 'going_away' | 'unavailable') => void
+  /** The child runs that exist, at all levels. The translation gets the events of all child runs, but no output; by default none. */
+  readonly below?: readonly string[]
 }
 
 export class RunStreams {
@@ -60,12 +62,13 @@ export class RunStreams {
     { session, run }: JobName,
     from: number,
     translate: Translation,
-    { door = 'openai', broken = (stream) => stream.abort() }: RunStreamRules = {},
+    { door = 'openai', broken = (stream) => stream.abort(), below }: RunStreamRules = {},
   ): Promise<void> {
     const { request, draining } = exchange
     if (draining !== undefined) throw new ReplyError('going_away')
     const { service, stores, logger } = this.#ports
     const pieces = new RunPieces(run)
+    const filter = new RunFilter(run, below)
     const sink = new EventSink({
       open: () => {
         const stream = exchange.stream(
@@ -109,7 +112,7 @@ export class RunStreams {
         after: formatCursor(stores.log.epoch, Math.max(0, from - 1)),
         fresh: true,
         merge: false,
-        keep: new RunFilter(run).keep,
+        keep: (entry) => filter.keep(entry) && !isOutputOfOther(run, entry),
       },
     )
     onAbort(request.signal, () => reader.close())

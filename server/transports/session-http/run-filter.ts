@@ -46,3 +46,10 @@ export class RunFilter {
     return true
   }
 }
+
+export function isOutputOfOther(run: string, { json }: ProjectedEntry): boolean {
+  return json.startsWith(OUTPUT) && !json.startsWith(`${run}"`, OUTPUT.length)
+}
+
+/** How the stored JSON of every output begins. */
+const OUTPUT = '{"type":"run.output","run":"'
