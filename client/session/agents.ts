@@ -49,6 +49,8 @@ export function agentOfNext(view: Pick<SessionView, 'calls' | 'runs' | 'turns'>)
     if (turn.kind !== 'message') continue
     const run = answerOf(view, turn.message)
     const named = turn.message.agent
+    // It was given to the answer of another message, and to whichever agent spoke there.
+    if (run === undefined && turn.message.policy === 'steer') continue
     if (run?.agent !== undefined) return isHanded(view, run) || run.agent !== named ? run.agent : undefined
     if (named !== undefined || (run !== undefined && run.status !== 'queued')) return undefined
   }

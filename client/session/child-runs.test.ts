@@ -107,6 +107,9 @@ it('knows who begins an answer, who ends it, and who gets the next message', () 
   const { agent: _, ...unnamed } = EVENTS[0] as Event & { type: 'message' }
   const later = [{ ...unnamed, id: 'm2', run: 'r2' }, started('r2', 'm2', { agent: 'support' })]
   expect(agentOfNext(viewOf([...EVENTS, ...later]))).toBe('support')
+  // A message that was added to the answer changes nothing, also if it names another agent.
+  const steer = { ...unnamed, id: 'm3', run: 'lead', policy: 'steer' as const, agent: 'sales' }
+  expect(agentOfNext(viewOf([...EVENTS.slice(0, -1), steer]))).toBe('support')
   // It hands back, and its start is compacted away.
   const back = { run: 'r2', call: 'call_3' }
   const view = viewOf([

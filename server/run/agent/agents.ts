@@ -115,6 +115,8 @@ function handedBefore(state: SessionState, message: string): string | undefined 
   const runs = new Map([...state.ended.values(), ...state.open].map((run) => [run.message, run]))
   for (const { event } of pathTo(state.messages, message).slice(0, -1).reverse()) {
     const run = runs.get(event.id)
+    // It was given to the run of another message, and to whichever agent spoke there.
+    if (run === undefined && event.policy === 'steer') continue
     if (run?.agent !== undefined) return isHanded(run) || run.agent !== event.agent ? run.agent : undefined
     if (event.agent !== undefined || (run !== undefined && run.epoch > 0)) return undefined
   }

@@ -1,6 +1,6 @@
 // Agents that hand the conversation to others, over the real log.
 import { afterEach, describe, expect, it } from 'vitest'
-import { EngineHarness, type HarnessOptions, PlayedModel } from '../test/engine-harness.ts'
+import { CALLER, EngineHarness, type HarnessOptions, PlayedModel } from '../test/engine-harness.ts'
 import type { Agent } from './agents.ts'
 
 const AGENTS: [string, Agent][] = [
@@ -67,6 +67,26 @@ describe('a hand-off', () => {
     expect(system(plain.options.prompt)).toEqual([])
     plain.finish()
     expect(await ended(h, last.run)).not.toHaveProperty('agent')
+  })
+
+  it('holds although a message that steers the answer names another agent', async () => {
+    const other = Object.assign(new PlayedModel(), { id: 'other' })
+    const h = await start({ other })
+    const { run } = await h.send('s', 'Refund me.', { agent: 'lead' })
+    const lead = await h.model.next()
+    lead.tool('handoff_to_support', {})
+    lead.finish('tool-calls')
+    const support = await other.next()
+    await h.send('s', '@sales Hurry.', { agent: 'sales', policy: 'steer' })
+    support.finish()
+    const steered = await other.next()
+    expect(system(steered.options.prompt)).toEqual(['You support.'])
+    expect(JSON.stringify(steered.options.prompt)).toContain('@sales Hurry.')
+    steered.finish()
+    expect(await ended(h, run)).toMatchObject({ agent: 'support' })
+    const next = await h.send('s', 'Thanks.')
+    expect(system((await other.next()).options.prompt)).toEqual(['You support.'])
+    await h.service.cancel({ type: 'cancel', id: 'c', session: 's', run: next.run }, CALLER)
   })
 
   it('counts once a step, and can go back', async () => {
