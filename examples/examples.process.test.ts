@@ -7,13 +7,15 @@ import { describe, expect, it } from 'vitest'
 import { ServerProcess } from '../bench/cluster/server-process.ts'
 
 const HELPERS = ['server.ts', 'flaky-network.ts']
+/** It needs packages of Python: `npm run test:clients` runs it. */
+const REMOTE = 'remote-agent.ts'
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const examples = readdirSync(folder).filter(
-  (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !HELPERS.includes(name),
+  (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && ![...HELPERS, REMOTE].includes(name),
 )
 
-async function run(program: string): Promise<{ code: number; output: string }> {
-  const child = spawn(process.execPath, [program], { env: { PATH: process.env.PATH } })
+async function run(program: string, env: object = {}): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [program], { env: { PATH: process.env.PATH, ...env } })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {
@@ -32,6 +34,12 @@ describe('examples', () => {
   it.each(examples)('%s does what it says', async (name) => {
     const { code, output } = await run(`${folder}dist/${name.replace(/\.ts$/, '.js')}`)
     expect(code, output).toBe(0)
+  })
+
+  it('say what to install if the packages of an agent are missing', async () => {
+    const { code, output } = await run(`${folder}dist/${REMOTE.replace(/\.ts$/, '.js')}`, { PYTHON: 'no-python' })
+    expect(code).toBe(1)
+    expect(output).toContain('pip install -r examples/python/requirements-agent.txt')
   })
 
   it('include the program in the README', async () => {

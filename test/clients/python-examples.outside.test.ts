@@ -45,6 +45,8 @@ it.each([
 
 it('uses the versions that the clients are tested with', () => {
   const tested = readFileSync(join(PYTHON, 'requirements.txt'), 'utf8').split('\n')
-  const used = readFileSync(join(EXAMPLES, 'requirements.txt'), 'utf8').trim().split('\n')
+  const used = ['requirements.txt', 'requirements-agent.txt'].flatMap((name) =>
+    readFileSync(join(EXAMPLES, name), 'utf8').trim().split('\n'),
+  )
   expect(used.filter((line) => !tested.includes(line))).toEqual([])
 })
