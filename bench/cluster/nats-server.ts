@@ -2,12 +2,13 @@
 // temporary folder and ports, so that tests and benchmarks can kill it at any time and restart it in place.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuSecondsOf } from '../harness/usage.ts'
 
 export interface NatsServerOptions {
   /** Additional lines of configuration, such as `max_payload: 8MB` or an `authorization` block. */
@@ -32,8 +33,6 @@ interface Jsz {
 
 const READY_MS = 30_000
 const POLL_MS = 25
-/** Clock ticks per second in /proc/<pid>/stat. */
-const TICKS = 100
 
 export class NatsServer {
   readonly name: string
@@ -131,9 +130,7 @@ export class NatsServer {
   /** User and system CPU time of all its processes. */
   cpuSeconds(): number {
     if (this.alive) {
-      const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      this.#cpuSeen = (Number(fields[11]) + Number(fields[12])) / TICKS
+      this.#cpuSeen = cpuSecondsOf(this.pid)
     }
     return this.#cpuBefore + this.#cpuSeen
   }

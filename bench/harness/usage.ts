@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { FromServer, ToServer } from './bench-message.ts'
 
-/** Clock ticks per second in /proc/stat. */
+/** Clock ticks per second in /proc. */
 const TICKS = 100
 
 /** Busy seconds of all cores, including time taken by other virtual machines; 0 without /proc/stat. */
@@ -17,6 +17,13 @@ export function busySeconds(): number {
   } catch {
     return 0
   }
+}
+
+/** CPU seconds of all threads of a process. Needs /proc. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS
 }
 
 /** Milliseconds until V8 has returned the pages that a collection freed. */

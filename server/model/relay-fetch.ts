@@ -2,21 +2,17 @@
 // owner of the run can read it from its beginning. A header names the stream: the AI SDK's packages pass the headers of a call on.
 // If no relay accepts the request, it goes to the provider directly.
 import { createHash } from 'node:crypto'
-import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http'
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type RequestOptions,
+  request as requestHttp,
+} from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Logger } from 'pino'
-import {
-  CLOSED,
-  DATA,
-  END,
-  FAULT,
-  HEAD,
-  type RelayFault,
-  RelayFrameError,
-  RelayFrameReader,
-  type RelayHead,
-} from '../relay/relay-frame.ts'
 import { stallTolerantTimeout } from '../store/stall-tolerant-timeout.ts'
+import { RelayLostError, relayedResponse } from './relayed-response.ts'
 
 type Fetch = typeof globalThis.fetch
 
@@ -28,14 +24,6 @@ export interface RelayedCall {
   readonly attempt: number
   /** `start` sends the request. `resume` reads the response of an earlier attempt. */
   readonly mode: 'start' | 'resume'
-}
-
-/**
- * The relay that had the response is gone, or gave it to a later driver of the run. The model call cannot continue, but its run can,
- * from the log.
- */
-export class RelayLostError extends Error {
-  override readonly name = 'RelayLostError'
 }
 
 export interface RelayOptions {
@@ -144,7 +132,7 @@ export class Relay {
       const answer = await relay.send('POST', call, content, signal ?? undefined, ACCEPT_MS)
       if ('response' in answer) {
         this.#holders.set(call.key, relay)
-        return this.#responseOf(answer.response, signal ?? undefined)
+        return relayedResponse(answer.response, signal ?? undefined)
       }
       if (answer.refused === 'status_409') throw new RelayLostError('Another driver of the run has the response.')
       reason = answer.refused
@@ -156,66 +144,12 @@ export class Relay {
     const found = this.#found.get(key)
     this.#found.delete(key)
     if (found === undefined || found.destroyed) throw new RelayLostError('The relay closed the response.')
-    return this.#responseOf(found, signal)
+    return relayedResponse(found, signal)
   }
 
   #bypass(reason: string): undefined {
     this.#options.onBypass?.(reason)
     this.#options.logger.warn({ reason }, 'no relay accepted a model call; sending it to the provider directly')
-  }
-
-  /** Resolves when the provider has sent its headers. */
-  async #responseOf(source: IncomingMessage, signal: AbortSignal | undefined): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-      const reader = new RelayFrameReader()
-      let isOver = false
-      const over = (error?: Error): void => {
-        if (isOver) return
-        isOver = true
-        signal?.removeEventListener('abort', abort)
-        if (error === undefined) controller?.close()
-        else controller?.error(error)
-        reject(error ?? new RelayLostError('The relay sent no head.'))
-        source.destroy()
-      }
-      const abort = (): void => over(signal?.reason)
-      const body = new ReadableStream<Uint8Array>(
-        {
-          start(started) {
-            controller = started
-          },
-          pull() {
-            source.resume()
-          },
-          cancel() {
-            isOver = true
-            signal?.removeEventListener('abort', abort)
-            source.destroy()
-          },
-        },
-        { highWaterMark: 0 },
-      )
-      signal?.addEventListener('abort', abort)
-      source.on('data', (chunk: Buffer) => {
-        try {
-          reader.push(chunk, (type, payload) => {
-            if (isOver) return
-            if (type === HEAD) resolve(responseWith(JSON.parse(payload.toString()) as RelayHead, body))
-            else if (type === DATA) {
-              controller?.enqueue(payload)
-              if ((controller?.desiredSize ?? 0) <= 0) source.pause()
-            } else if (type === END) over()
-            else if (type === FAULT) over(errorOf(JSON.parse(payload.toString()) as RelayFault))
-          })
-        } catch (error) {
-          over(error instanceof RelayFrameError ? error : new RelayFrameError('The relay sent a malformed frame.'))
-        }
-      })
-      const cut = (): void => over(new RelayLostError('The connection to the relay broke.'))
-      source.on('error', cut)
-      source.on('close', cut)
-    })
   }
 
   /** Rendezvous hashing: all nodes find the relay of a key, and a relay that is added or removed moves few keys. */
@@ -284,8 +218,7 @@ class Endpoint {
       })
       request.on('error', (error: NodeJS.ErrnoException) => {
         settle()
-        // The relay, or a proxy, closed the idle connection just before the request.
-        if (request.reusedSocket && error.code === 'ECONNRESET' && signal?.aborted !== true) {
+        if (isStale(request, error) && signal?.aborted !== true) {
           return resolve(this.send(method, call, content, signal, acceptMs))
         }
         this.#avoidUntil = performance.now() + AVOID_MS
@@ -300,8 +233,8 @@ class Endpoint {
       const request = this.#request({ ...this.#optionsOf('DELETE', key, attempt), timeout: RELEASE_MS })
       request.on('response', (response) => response.resume())
       request.on('timeout', () => request.destroy())
-      request.on('error', () => undefined)
-      request.on('close', resolve)
+      request.on('error', (error) => resolve(isStale(request, error) ? this.release(key, attempt) : undefined))
+      request.on('close', () => resolve())
       request.end()
     })
   }
@@ -317,6 +250,11 @@ class Endpoint {
   }
 }
 
+/** The relay, or a proxy, closed the idle connection just before the request. */
+function isStale(request: ClientRequest, error: NodeJS.ErrnoException): boolean {
+  return request.reusedSocket && error.code === 'ECONNRESET'
+}
+
 function baseOf(url: string): RequestOptions {
   if (url.startsWith('unix:')) return { socketPath: url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '') }
   const { hostname, port, pathname } = new URL(url)
@@ -327,18 +265,4 @@ function callOf(text: string | null): RelayedCall | undefined {
   const [, mode, attempt, key] = /^(start|resume) (\d+) ([A-Za-z0-9_.-]{1,256})$/.exec(text ?? '') ?? []
   if (mode === undefined || key === undefined) return undefined
   return { mode: mode as RelayedCall['mode'], attempt: Number(attempt), key }
-}
-
-/** A fault of the provider is an error of a socket, as `fetch` reports it. */
-function errorOf({ code, message }: RelayFault): Error {
-  if (code === CLOSED.code) return new RelayLostError(message)
-  return new TypeError('fetch failed', { cause: Object.assign(new Error(message), { code }) })
-}
-
-/** Statuses whose responses have no body (Fetch standard, null body status). */
-const BODILESS = new Set([101, 204, 205, 304])
-
-function responseWith({ status, headers }: RelayHead, body: ReadableStream<Uint8Array>): Response {
-  const list = headers.map(([name, value]): [string, string] => [name, value])
-  return new Response(BODILESS.has(status) ? null : body, { status, headers: list })
 }

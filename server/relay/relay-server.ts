@@ -14,8 +14,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { RelayMetrics } from '../metric/relay-metrics.ts'
+import { DeliveryRounds } from './delivery-rounds.ts'
 import { ProviderRequests } from './provider-request.ts'
-import { RelayBytes, type RelayReader, RelayStream } from './relay-stream.ts'
+import { relayResponse } from './relay-response.ts'
+import { RelayBytes, RelayStream } from './relay-stream.ts'
 import type { RelayTargets } from './relay-target.ts'
 
 export const RELAY_ERRORS = {
@@ -93,6 +95,7 @@ export class RelayServer {
   readonly #secrets: readonly Buffer[]
   readonly #requests: ProviderRequests
   readonly #bytes: RelayBytes
+  readonly #rounds = new DeliveryRounds()
   /** By the index of the secret and the key. */
   readonly #streams = new Map<string, RelayStream>()
   /** Keys for which a next driver asked in vain. */
@@ -225,6 +228,7 @@ export class RelayServer {
           key: id,
           source,
           bytes: this.#bytes,
+          rounds: this.#rounds,
           maxBytes: limits.streamBytes,
           orphanMs: limits.orphanMs,
           onGone: (reason) => {
@@ -239,7 +243,7 @@ export class RelayServer {
       )
       this.#streams.set(id, stream)
       this.#metrics?.started.inc()
-      follow(stream, response, 0, attempt)
+      relayResponse(stream, response, 0, attempt)
     } catch (error) {
       letGo()
       throw error
@@ -296,7 +300,7 @@ export class RelayServer {
       throw new RelayError('trimmed')
     }
     this.#metrics?.resumed.inc()
-    follow(stream, response, offset, attempt)
+    relayResponse(stream, response, offset, attempt)
   }
 
   /** The next driver of the run will send a request of its own. So the earlier driver, which may only be slow, must not send this one. */
@@ -338,27 +342,6 @@ export class RelayServer {
     }
     replyJson(response, status, { code: code ?? 'internal', message })
   }
-}
-
-/** Sends the frames of a stream as the body of a response. */
-function follow(stream: RelayStream, response: ServerResponse, offset: number, attempt: number): void {
-  response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-store' })
-  response.flushHeaders()
-  let reader: RelayReader | undefined
-  const sink = {
-    write(parts: readonly Buffer[]): boolean {
-      response.cork()
-      let accepts = true
-      for (const part of parts) accepts = response.write(part)
-      response.uncork()
-      return accepts
-    },
-    end: () => response.end(),
-  }
-  reader = stream.read(sink, offset, attempt)
-  response.on('drain', () => reader?.drained())
-  response.on('close', () => reader?.close())
-  if (response.destroyed) reader.close()
 }
 
 /** @throws RelayError malformed */

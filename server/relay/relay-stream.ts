@@ -1,6 +1,8 @@
 // RelayStream: one response of a provider. It keeps the bytes from the beginning, so that the next owner of the run can read them
 // again, and follows them for its readers. It holds the provider back when its bytes reach a limit; it never drops bytes that
 // somebody still has to read.
+import type { DeliveryRounds } from './delivery-rounds.ts'
+import { KeptBytes } from './kept-bytes.ts'
 import {
   CLOSED,
   DATA,
@@ -17,7 +19,8 @@ import {
 export interface RelaySink {
   /** @returns whether the sink accepts more now; otherwise it calls `RelayReader.drained` later */
   write(parts: readonly Buffer[]): boolean
-  end(): void
+  /** Writes the last parts. */
+  end(parts: readonly Buffer[]): void
 }
 
 /** What a stream reads from: the request to the provider. */
@@ -66,6 +69,7 @@ export interface RelayStreamOptions {
   readonly key: string
   readonly source: RelaySource
   readonly bytes: RelayBytes
+  readonly rounds: DeliveryRounds
   /** Bytes of the body that are kept; more hold the provider back until a reader has taken the first ones. */
   readonly maxBytes: number
   /** Milliseconds without a reader after which the stream is over. */
@@ -95,14 +99,15 @@ export class RelayStream {
   readonly #readers = new Set<Reader>()
   #head: Buffer | undefined
   #status: number | undefined
-  #chunks: Buffer[] = []
-  /** The offset in the body of the first byte that is kept. */
-  #start = 0
-  #end = 0
+  readonly #kept = new KeptBytes()
   /** The last frame, once the body is complete or has failed. */
   #last: Buffer | undefined
   #isPaused = false
   #isGone = false
+  #hasDelivered = false
+  readonly #delivery = () => this.#deliver()
+  /** The first delivery, or the last one: at the end of this turn of the event loop. */
+  #due: NodeJS.Immediate | undefined
   #orphanTimer: NodeJS.Timeout | undefined
   /** The highest attempt of the run among the readers. Lower ones cannot release the stream. */
   #attempt: number
@@ -130,36 +135,37 @@ export class RelayStream {
 
   /** The offset from which the body can be read. */
   get start(): number {
-    return this.#start
+    return this.#kept.start
   }
 
   get end(): number {
-    return this.#end
+    return this.#kept.end
   }
 
   head(head: RelayHead): void {
     this.#status = head.status
     this.#head = jsonFrame(HEAD, head)
-    this.#deliver()
+    this.#deliverSoon()
   }
 
   push(chunk: Buffer): void {
     if (this.#isGone || chunk.length === 0) return
-    this.#chunks.push(chunk)
-    this.#end += chunk.length
+    this.#kept.append(chunk)
     this.#options.bytes.add(chunk.length)
+    this.#deliverSoon()
+    if (!this.#isFull) return
     this.#deliver()
     this.#pauseIfFull()
   }
 
   finish(): void {
     this.#last ??= framePrefix(END, 0)
-    this.#deliver()
+    this.#deliverSoon()
   }
 
   fail(fault: RelayFault): void {
     this.#last ??= jsonFrame(FAULT, fault)
-    this.#deliver()
+    this.#deliverSoon()
   }
 
   /** @param offset between `start` and `end` */
@@ -200,15 +206,17 @@ export class RelayStream {
 
   #over(reason: 'released' | 'orphaned' | 'unread' | 'closed'): void {
     if (this.#isGone) return
-    this.fail(CLOSED)
+    this.#last ??= jsonFrame(FAULT, CLOSED)
+    clearImmediate(this.#due)
+    this.#options.rounds.remove(this.#delivery)
+    this.#deliver()
     this.#isGone = true
     clearTimeout(this.#orphanTimer)
     const { bytes, source, onGone } = this.#options
     bytes.stopWaiting(this.#wake)
     source.abort()
-    bytes.add(this.#start - this.#end)
-    this.#chunks = []
-    for (const { sink } of this.#readers) sink.end()
+    bytes.add(-this.#kept.trim(this.#kept.end))
+    for (const { sink } of this.#readers) sink.end([])
     this.#readers.clear()
     onGone(reason)
   }
@@ -219,7 +227,15 @@ export class RelayStream {
     this.#orphanTimer = setTimeout(() => this.#over(this.isComplete ? 'unread' : 'orphaned'), this.#options.orphanMs)
   }
 
+  #deliverSoon(): void {
+    if (this.#isGone) return
+    if (this.#hasDelivered && this.#last === undefined) this.#options.rounds.add(this.#delivery)
+    else this.#due ??= setImmediate(this.#delivery)
+  }
+
   #deliver(): void {
+    this.#due = undefined
+    this.#hasDelivered ||= this.#kept.length > 0
     for (const reader of this.#readers) this.#deliverTo(reader)
   }
 
@@ -230,34 +246,22 @@ export class RelayStream {
       reader.hasHead = true
       parts.push(this.#head)
     }
-    if (reader.hasHead && reader.offset < this.#end) {
-      parts.push(framePrefix(DATA, this.#end - reader.offset), ...this.#bytesFrom(reader.offset))
-      reader.offset = this.#end
+    const { end } = this.#kept
+    if (reader.hasHead && reader.offset < end) {
+      parts.push(framePrefix(DATA, end - reader.offset), ...this.#kept.from(reader.offset))
+      reader.offset = end
     }
-    if (this.#last !== undefined) parts.push(this.#last)
-    if (parts.length === 0) return
-    reader.isBlocked = !reader.sink.write(parts)
-    if (this.#last === undefined) return
+    if (this.#last === undefined) {
+      if (parts.length > 0) reader.isBlocked = !reader.sink.write(parts)
+      return
+    }
     this.#readers.delete(reader)
-    reader.sink.end()
+    reader.sink.end([...parts, this.#last])
     this.#limitOrphan()
   }
 
-  #bytesFrom(offset: number): Buffer[] {
-    // Usually, a reader lacks only the last chunk.
-    let first = this.#chunks.length
-    let from = this.#end
-    while (first > 0 && from > offset) {
-      first -= 1
-      from -= (this.#chunks[first] as Buffer).length
-    }
-    const chunks = this.#chunks.slice(first)
-    if (from < offset && chunks[0] !== undefined) chunks[0] = chunks[0].subarray(offset - from)
-    return chunks
-  }
-
   get #isFull(): boolean {
-    return this.#end - this.#start >= this.#options.maxBytes || this.#options.bytes.isFull
+    return this.#kept.length >= this.#options.maxBytes || this.#options.bytes.isFull
   }
 
   #pauseIfFull(): void {
@@ -282,13 +286,6 @@ export class RelayStream {
   #trim(): void {
     const offsets = [...this.#readers].filter(({ isBlocked }) => !isBlocked).map(({ offset }) => offset)
     if (offsets.length === 0 || offsets.length < this.#readers.size) return
-    const upTo = Math.min(...offsets)
-    let dropped = 0
-    while (this.#chunks[dropped] !== undefined && this.#start + (this.#chunks[dropped] as Buffer).length <= upTo) {
-      this.#start += (this.#chunks[dropped] as Buffer).length
-      this.#options.bytes.add(-(this.#chunks[dropped] as Buffer).length)
-      dropped += 1
-    }
-    this.#chunks = this.#chunks.slice(dropped)
+    this.#options.bytes.add(-this.#kept.trim(Math.min(...offsets)))
   }
 }

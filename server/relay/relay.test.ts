@@ -8,7 +8,8 @@ import { makeId } from '@parley/protocol'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { RelayMetrics } from '../metric/relay-metrics.ts'
-import { Relay, type RelayedCall, RelayLostError, relayHeaders } from '../model/relay-fetch.ts'
+import { Relay, type RelayedCall, relayHeaders } from '../model/relay-fetch.ts'
+import { RelayLostError } from '../model/relayed-response.ts'
 import { type RelayLimits, RelayServer } from './relay-server.ts'
 import { relayTargets } from './relay-target.ts'
 
@@ -343,8 +344,9 @@ it('sends a request again if an idle connection was closed meanwhile', async () 
   })
   const owner = client(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
   expect(await text(await owner.post('k1'))).toBe('whole')
-  // Its connection stays open.
+  // Their connections stay open.
   await owner.release('k1')
+  expect(server.held.streams).toBe(0)
   expect(await text(await owner.post('k2'))).toBe('whole')
   expect(owner.bypassed).toEqual([])
   expect(connections).toBe(3)

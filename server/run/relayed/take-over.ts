@@ -3,7 +3,7 @@
 import type { RelayedRequest } from '@parley/protocol'
 import type { RunMetrics } from '../../metric/run-metrics.ts'
 import type { Model } from '../../model/model.ts'
-import { RelayLostError } from '../../model/relay-fetch.ts'
+import { RelayLostError } from '../../model/relayed-response.ts'
 import { toParts } from '../../session/state/run-output.ts'
 import type { RunRecord } from '../../session/state/run-record.ts'
 import { type Recovery, recover } from '../recovery.ts'
