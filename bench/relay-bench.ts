@@ -1,5 +1,5 @@
 // What a relay costs: CPU per token of the node and its relay together, against a node without a relay, and the time that the relay adds
-// to the first token. Embedded log, a provider over HTTP that sends each token by itself. Both layouts are measured in turn. `node
+// to the first token. Embedded log, a provider over HTTP that sends each token in a chunk of its own. Both layouts are measured in turn. `node
 // bench/dist/relay-bench.js [--sessions 60] [--rate 10] [--rounds 5] [--seconds 8] [--asks 300] [--socket]`
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

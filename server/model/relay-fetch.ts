@@ -109,6 +109,13 @@ export class Relay {
     await holder?.release(key, attempt)
   }
 
+  /** Ends the response to a request of any driver: its run has ended. Errors are not reported. */
+  async abandon({ key, attempt }: RelayedCall): Promise<void> {
+    for (const relay of this.#ranked(key)) {
+      if (!relay.isAvoided && (await relay.release(key, attempt))) return
+    }
+  }
+
   /** Leaves the response to the next driver of the run. */
   leave(key: string): void {
     this.#holders.delete(key)
@@ -228,13 +235,16 @@ class Endpoint {
     })
   }
 
-  release(key: string, attempt: number): Promise<void> {
+  /** @returns whether the relay had the response */
+  release(key: string, attempt: number): Promise<boolean> {
     return new Promise((resolve) => {
       const request = this.#request({ ...this.#optionsOf('DELETE', key, attempt), timeout: RELEASE_MS })
-      request.on('response', (response) => response.resume())
-      request.on('timeout', () => request.destroy())
-      request.on('error', (error) => resolve(isStale(request, error) ? this.release(key, attempt) : undefined))
-      request.on('close', () => resolve())
+      request.on('response', (response) => {
+        response.resume()
+        resolve(response.statusCode !== 404)
+      })
+      request.on('timeout', () => request.destroy(new Error('timeout')))
+      request.on('error', (error) => resolve(isStale(request, error) ? this.release(key, attempt) : false))
       request.end()
     })
   }

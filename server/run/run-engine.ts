@@ -1,7 +1,7 @@
 // RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. It keeps no state that is not in the
 // log, so another engine can continue a run after this one died.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ERRORS, parseCursor, ReplyError } from '@parley/protocol'
+import { ERRORS, parseCursor, type RelayedRequest, ReplyError } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import type { Logger } from 'pino'
 import type { RunMetrics } from '../metric/run-metrics.ts'
@@ -175,7 +175,8 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     await appendImpliedEnds(log, session)
     const record = findRun(session.state, run)
     if (record === undefined || record.phase === 'ended') {
-      // Its driver may have died between the end and the compaction.
+      // Its driver may have died before the end, or between the end and the compaction.
+      if (record?.request !== undefined) void abandon(record, record.request)
       await compactRun(log, session, run)
       return true
     }
@@ -195,6 +196,11 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     stopping.signal.throwIfAborted()
     await drive(session, record, delivery, signal, idle)
     return false
+  }
+
+  /** Closes the request to the provider, which nobody needs. A later driver may have asked for its response, but not started. */
+  async function abandon({ epoch }: RunRecord, { stream }: RelayedRequest): Promise<void> {
+    await options.relay?.abandon({ key: stream, attempt: epoch + 1, mode: 'resume' })
   }
 
   async function drive(

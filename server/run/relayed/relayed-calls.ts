@@ -6,7 +6,7 @@ import { type Relay, relayHeaders } from '../../model/relay-fetch.ts'
 import type { RunAppender } from '../run-appender.ts'
 import * as Run from '../run-state.ts'
 
-export type RelayPort = Pick<Relay, 'find' | 'release' | 'leave'>
+export type RelayPort = Pick<Relay, 'find' | 'release' | 'leave' | 'abandon'>
 
 export class RelayedCalls {
   readonly #relay: RelayPort

@@ -261,6 +261,22 @@ it('ends the request to the provider when the run is cancelled', async () => {
   await vi.waitFor(() => expect(relayServer.held.streams).toBe(0))
 })
 
+it('ends the request to the provider when the run is cancelled after its driver was lost', async () => {
+  const h = await start()
+  await h.send('s', 'go')
+  const request = await provider.next()
+  say(request, 'one')
+  await output(h, 'one')
+  await h.close()
+  expect(relayServer.held.streams).toBe(1)
+  await h.open(undefined, () => h.service.cancel({ type: 'cancel', id: 'c1', session: 's' }, CALLER))
+  await request.closed
+  await vi.waitFor(() => expect(relayServer.held.streams).toBe(0))
+  await h.event('s', 'run.ended', ({ compacted }) => compacted === true)
+  expect(texts(await h.entries('s'))).toEqual(['one'])
+  expect(provider.requests).toHaveLength(1)
+})
+
 it('names each try of a failed call', async () => {
   const h = await start()
   answer = ({ response }) => response.writeHead(503).end('busy')

@@ -159,8 +159,11 @@ export class EngineHarness {
     return harness
   }
 
-  /** @param prepare changes the stores before the engine uses them */
-  async open(prepare: (stores: LmdbStores) => void = () => undefined): Promise<void> {
+  /** @param prepare changes the stores before the engine uses them @param meanwhile what happens while no driver runs */
+  async open(
+    prepare: (stores: LmdbStores) => void = () => undefined,
+    meanwhile: () => Promise<unknown> = async () => undefined,
+  ): Promise<void> {
     const logger = pino({ level: 'silent' })
     const { limits, serverTools = [], leaseMs = 30_000, metrics, model = this.model, other = model } = this.#options
     this.stores = await openLmdbStores({ path: this.path, logger })
@@ -199,6 +202,7 @@ export class EngineHarness {
       metrics,
       relay: this.#options.relay,
     })
+    await meanwhile()
     await this.engine.start()
   }
 

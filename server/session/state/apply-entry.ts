@@ -239,7 +239,8 @@ function applyEnd(state: SessionState, entry: LoggedEvent, event: RunEnded, owne
     steers: [],
     supersededBy: undefined,
     rejected: false,
-    request: undefined,
+    // Only the driver is sure to release the response: its end has the output.
+    request: event.output === undefined && event.compacted !== true ? run.request : undefined,
     ended: event,
     // The compacted end repeats the first one later.
     endedAt: run.endedAt ?? entry.time,

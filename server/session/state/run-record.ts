@@ -29,7 +29,7 @@ export interface RunRecord {
   readonly output: RunOutput | undefined
   /** The latest start dropped the output of all readers, and no snapshot has returned the complete steps to them. */
   readonly unreturned: boolean
-  /** The model call whose response a relay may have. */
+  /** The model call whose response a relay may have; also of an ended run, until its end is compacted. */
   readonly request: RelayedRequest | undefined
   readonly calls: ReadonlyMap<string, CallState>
   /** Ids of `steer` messages to this run that its model has not received yet. */
