@@ -39,6 +39,14 @@ export class ChatAgents {
     return this.#picked === undefined ? { text } : { text, agent: this.#picked }
   }
 
+  /** Completes `@` or `/agent ` and the beginning of a name, as a line editor asks for it. */
+  complete(line: string): [completions: string[], of: string] {
+    const [, head, begun = ''] = /^(@|\/agent\s+)(\S*)$/.exec(line) ?? []
+    if (head === undefined) return [[], line]
+    const names = (this.#names ?? []).filter((name) => name.startsWith(begun))
+    return [names.map((name) => `${head}${name} `), line]
+  }
+
   /** Picks the agent of the next messages, once the names are known; '' picks the default. @returns what to print */
   pick(name: string): string {
     const names = this.#names ?? []

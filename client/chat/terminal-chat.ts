@@ -63,12 +63,13 @@ class TerminalChat {
     this.#options = options
     this.#input = input
     this.#tty = input.isTTY === true && output.isTTY === true
-    this.#reader = createInterface({ input, output, terminal: this.#tty, prompt: this.#tty ? PROMPT : '' })
+    this.#agents = new ChatAgents(() => client.me(), options.agent)
+    const completer = (line: string) => this.#agents.complete(line)
+    this.#reader = createInterface({ input, output, terminal: this.#tty, prompt: this.#tty ? PROMPT : '', completer })
     this.#output = new TerminalOutput((text) => output.write(text), this.#tty)
     this.#printer = new TranscriptPrinter(this.#output)
     this.#approvals = new Approvals(session)
     this.#questions = new Questions(session)
-    this.#agents = new ChatAgents(() => client.me(), options.agent)
     this.#resolve = resolve
   }
 

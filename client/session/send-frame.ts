@@ -53,5 +53,14 @@ export function sendFrame(
     ...(trace !== undefined && HEADER_TEXT.test(trace) ? { trace } : {}),
     ...placement,
   }
-  return { frame, pending: { id, content: parts, text: textOf(parts), policy: policy ?? 'queue', time, ...placement } }
+  const pending: PendingSend = {
+    id,
+    content: parts,
+    text: textOf(parts),
+    policy: policy ?? 'queue',
+    ...(agent === undefined ? {} : { agent }),
+    time,
+    ...placement,
+  }
+  return { frame, pending }
 }

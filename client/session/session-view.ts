@@ -40,6 +40,8 @@ export interface PendingSend {
   readonly content: readonly Part[]
   readonly text: string
   readonly policy: Policy
+  /** The agent that it names. */
+  readonly agent?: string
   /** Unix milliseconds of the local clock. */
   readonly time: number
   /** As it was sent. */

@@ -38,6 +38,37 @@ it('shows agents that work together as they stream, and lets people stop, approv
   const box = page.getByRole('textbox', { name: 'Message' })
   const agents = page.locator('.answer > .agent')
 
+  // "@" offers the agents, by keys and by pointer.
+  const list = page.getByRole('listbox', { name: 'Agents' })
+  const selected = list.getByRole('option', { selected: true })
+  const activeOption = async (): Promise<string | null> => {
+    const id = await box.getAttribute('aria-activedescendant')
+    return id === null ? null : page.locator(`#${id}`).textContent()
+  }
+  await box.pressSequentially('@')
+  await list.waitFor()
+  await page
+    .getByRole('status')
+    .getByText(/^4 agents\. /)
+    .waitFor({ state: 'attached' })
+  expect(await list.getByRole('option').allTextContents()).toEqual(['@lead', '@researcher', '@clerk', '@support'])
+  await box.press('ArrowDown')
+  await selected.getByText('@researcher').waitFor()
+  expect(await activeOption()).toBe('@researcher')
+  await shoot(page, 'agents-suggested')
+  await hasNoViolation(page)
+  await box.press('Escape')
+  await list.waitFor({ state: 'detached' })
+  expect([await box.inputValue(), await activeOption()]).toEqual(['@', null])
+  await box.pressSequentially('le')
+  await selected.getByText('@lead').waitFor()
+  await box.press('Enter')
+  expect(await box.inputValue()).toBe('@lead ')
+  expect(await page.locator('.turn').count()).toBe(0)
+  await box.fill('@c')
+  await list.getByRole('option', { name: '@clerk' }).click()
+  expect(await box.inputValue()).toBe('@clerk ')
+
   // "@lead" names the agent, and the page says so before the message is sent.
   const endless = asks('researcher', '/demo count=100000 rate=20')
   const asking = asks(
@@ -62,6 +93,14 @@ it('shows agents that work together as they stream, and lets people stop, approv
   // A child of a child. It may be collapsed, because it may have ended before the page showed it.
   const nested = second.locator('.agent[data-status=completed]').getByText('0 1 2', { exact: true })
   await nested.waitFor({ state: 'attached' })
+
+  // A message that is added to the answer goes to the agent that speaks, whatever name it begins with.
+  await page.getByRole('radio', { name: 'Steer' }).check()
+  await box.fill('@support Quick!')
+  await page.getByRole('status').getByText('To the agent that is answering', { exact: true }).waitFor()
+  await page.getByRole('radio', { name: 'Interrupt' }).check()
+  await page.getByRole('status').getByText('To support', { exact: true }).waitFor()
+  await box.fill('')
 
   // A collapsed child says that it needs somebody.
   const fold = second.locator('> .child-run > summary')

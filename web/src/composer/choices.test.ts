@@ -1,7 +1,7 @@
 // Tests the remembered choice of model and agent, and what a server offers of it.
 import { expect, it } from 'vitest'
 import { BrowserStorage, type WebStorage } from '../shared/browser-storage.ts'
-import { addressed, ChoiceStore, namedModels, offeredChoice, unavailable } from './choices.ts'
+import { addressed, ChoiceStore, namedModels, offeredChoice, suggestedAgents, unavailable } from './choices.ts'
 
 const OFFERS = { models: ['demo', 'openai:*', 'compatible:a'], agents: [{ name: 'poet' }], tools: [] }
 
@@ -49,6 +49,20 @@ it('a draft names an agent by @name, which counts more than the choice', () => {
   expect(addressed('@poet Write.', choice, OFFERS)).toEqual({ text: 'Write.', model: 'demo', agent: 'poet' })
   expect(addressed('@nobody Write.', choice, OFFERS)).toEqual({ text: '@nobody Write.', ...choice })
   expect(addressed('@poet Write.', {}, undefined)).toEqual({ text: '@poet Write.' })
+  // The agent that speaks gets the whole text.
+  expect(addressed('@poet Write.', choice, OFFERS, true)).toEqual({
+    text: '@poet Write.',
+    model: 'demo',
+    agent: 'poet',
+  })
+})
+
+it('a draft that is only the beginning of @name has suggestions', () => {
+  const offers = { ...OFFERS, agents: [{ name: 'poet' }, { name: 'Planner' }, { name: 'lead' }] }
+  expect(suggestedAgents('@', offers)).toEqual(['poet', 'Planner', 'lead'])
+  expect(suggestedAgents(' @p', offers)).toEqual(['poet', 'Planner'])
+  for (const draft of ['', 'a @p', '@x', '@poet ', '@poet Write']) expect(suggestedAgents(draft, offers)).toEqual([])
+  expect(suggestedAgents('@', undefined)).toEqual([])
 })
 
 it('a choice of the agent that handed the conversation over ends, and no other', () => {

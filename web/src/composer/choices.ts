@@ -44,15 +44,29 @@ export function choiceOf(model: string | undefined, agent: string | undefined): 
   return { ...(model === undefined ? {} : { model }), ...(agent === undefined ? {} : { agent }) }
 }
 
-/** The message in a draft, without the agent that `@name` at its beginning names, and its choice. */
+/**
+ * The message in a draft, without the agent that `@name` at its beginning names, and its choice.
+ * @param steers it is added to the answer of whichever agent speaks: then the name is for that agent to read, and counts only if the
+ * message comes too late
+ */
 export function addressed(
   draft: string,
   choice: Choice,
   offers: Offers | undefined,
+  steers = false,
 ): Choice & { readonly text: string } {
   const isNamed = draft.trimStart().startsWith('@')
   const named = isNamed ? mentionedAgent(draft, offers?.agents.map(({ name }) => name) ?? []) : undefined
-  return named === undefined ? { text: draft, ...choice } : { text: named.text, ...choiceOf(choice.model, named.agent) }
+  if (named === undefined) return { text: draft, ...choice }
+  return { text: steers ? draft : named.text, ...choiceOf(choice.model, named.agent) }
+}
+
+/** The agents that a draft may mean which is nothing but `@` and the beginning of a name. */
+export function suggestedAgents(draft: string, offers: Offers | undefined): readonly string[] {
+  const [, begun] = /^\s*@(\S*)$/u.exec(draft) ?? []
+  if (begun === undefined || offers === undefined) return []
+  const isMeant = (name: string): boolean => name.toLowerCase().startsWith(begun.toLowerCase())
+  return offers.agents.map(({ name }) => name).filter(isMeant)
 }
 
 /** The parts of a choice that the server no longer offers. Without `offers` nothing is known. */

@@ -17,6 +17,7 @@ import { useStore } from '../shared/store.ts'
 import { ChoicePicker } from './choice-picker.tsx'
 import { addressed, unavailable as unoffered } from './choices.ts'
 import { lengthNote } from './drafts.ts'
+import { MentionList, useMentions } from './mention-list.tsx'
 import type { SendMode } from './sender.ts'
 
 /** The id of the message box, which other parts focus. */
@@ -61,7 +62,9 @@ function MessageForm() {
   const tooLong = lengthNote(draft)
   const picked = useStore(room.choice)
   const { offers } = useStore(room.allowance)
-  const { text, ...choice } = addressed(draft, picked, offers)
+  const steers = active !== undefined && mode === 'steer'
+  const { text, ...choice } = addressed(draft, picked, offers, steers)
+  const mentions = useMentions(draft, offers, (changed) => stored.write(changed))
   const isOffered = unoffered(choice, offers).length === 0
   const disabled = draft.trim() === '' || closed || unavailable || tooLong !== undefined || !isOffered
   const { edit } = useEditing()
@@ -88,7 +91,7 @@ function MessageForm() {
     send()
   }
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    if (isInputMethodKey(event)) return
+    if (isInputMethodKey(event) || mentions.onKeyDown(event)) return
     if (event.key === 'ArrowUp' && draft === '') {
       const last = session.state.turns.findLast(({ message, run }) => {
         return run !== undefined && 'author' in message && message.author === user
@@ -119,6 +122,7 @@ function MessageForm() {
       <ErrorBoundary fallback={null}>
         <TypingIndicator />
       </ErrorBoundary>
+      <MentionList {...mentions} />
       <div className='composer-box'>
         <div className='composer-input' data-value={draft}>
           <textarea
@@ -136,13 +140,14 @@ function MessageForm() {
               else presence.typing.typed()
             }}
             onKeyDown={onKeyDown}
+            {...mentions.box}
           />
         </div>
         <div className='composer-row'>
           {active === undefined ? <Hint /> : <ModeChoice mode={mode} onChange={setMode} />}
           {choice.agent === undefined || choice.agent === picked.agent ? null : (
             <span className='addressee' role='status'>
-              To {displayText(choice.agent)}
+              {steers ? 'To the agent that is answering' : `To ${displayText(choice.agent)}`}
             </span>
           )}
           {tooLong === undefined ? null : (

@@ -18,7 +18,7 @@ export function Message({ message }: { readonly message: MessageView }) {
     return message.policy === 'steer' && target?.message !== undefined && target.message !== message.id
   })
   return (
-    <Bubble author={author} to={message.agent} time={message.time} content={message.content}>
+    <Bubble author={author} to={steers ? undefined : message.agent} time={message.time} content={message.content}>
       {steers ? <p className='bubble-note'>Added to the answer above</p> : null}
     </Bubble>
   )
@@ -31,7 +31,7 @@ interface PendingProps {
 
 export function PendingMessage({ message, waitsFor }: PendingProps) {
   return (
-    <Bubble author='You' content={message.content} pending>
+    <Bubble author='You' to={message.policy === 'steer' ? undefined : message.agent} content={message.content} pending>
       <p className='bubble-note'>
         <Icon name='clock' />{' '}
         {waitsFor !== undefined ? (
@@ -63,7 +63,12 @@ interface RefusedProps {
 
 export function RefusedMessage({ message, onRetry, onEdit, onDismiss }: RefusedProps) {
   return (
-    <Bubble author='You' content={[{ type: 'text', text: truncate(message.text, REFUSED_CHARS) }]} pending>
+    <Bubble
+      author='You'
+      to={message.agent}
+      content={[{ type: 'text', text: truncate(message.text, REFUSED_CHARS) }]}
+      pending
+    >
       <p className='bubble-note bad' role='alert'>
         Not sent: {message.refused}
       </p>
