@@ -142,10 +142,11 @@ it('shows agents that work together as they stream, and lets people stop, approv
 
   // After a reload everything is there, with the ended children collapsed.
   await tab.answerTo('/demo count=1 rate=0', 'completed')
+  // Tall enough for the whole chat: turns far from the visible part are not mounted.
+  await page.setViewportSize({ width: 1_000, height: 2_400 })
   await page.reload()
   await tab.status('Live')
-  await agents.first().waitFor()
-  expect(await agents.count()).toBe(2)
+  await expect.poll(() => agents.count()).toBe(2)
   expect(await page.locator('.answer .child-run[open]').count()).toBe(0)
   expect(await page.locator('.answer > .speaker').allTextContents()).toEqual(['lead', 'lead', 'support', 'support'])
 

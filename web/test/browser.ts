@@ -1,4 +1,7 @@
 // The browser for tests: the system's Chromium or Firefox, and visitors that record the problems of their pages.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import {
@@ -7,8 +10,10 @@ import {
   type BrowserContextOptions,
   chromium,
   firefox,
+  type Locator,
   type Page,
 } from 'playwright-core'
+import { expect, vi } from 'vitest'
 import { CHROMIUM, FIREFOX, requireProgram } from '../../scripts/programs.mjs'
 
 /** No sandbox, because tests run as root in containers; no background traffic. */
@@ -47,17 +52,41 @@ const PICTURES = /sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT\+SmwNZWA=/
 /** Set by `npm run test:firefox`. */
 export const isFirefox = process.env.TEST_BROWSER === 'firefox'
 
-/** Firefox is the unmodified program, driven by WebDriver BiDi. */
-export function launch(preferences: Readonly<Record<string, number>> = {}): Promise<Browser> {
+/**
+ * Firefox is the unmodified program, driven by WebDriver BiDi.
+ * @param options those that apply to a whole Firefox
+ */
+export function launch(options: BrowserContextOptions = {}): Promise<Browser> {
   if (!isFirefox) return chromium.launch({ executablePath: requireProgram(CHROMIUM), args: CHROMIUM_FLAGS })
   const executablePath = requireProgram(FIREFOX)
-  const firefoxUserPrefs = { ...FIREFOX_PREFERENCES, ...preferences }
-  return firefox.launch({ executablePath, channel: 'moz-firefox', firefoxUserPrefs })
+  const firefoxUserPrefs = { ...FIREFOX_PREFERENCES, ...preferencesOf(options) }
+  const { width, height } = options.viewport ?? {}
+  const screen = { MOZ_HEADLESS_WIDTH: String(width), MOZ_HEADLESS_HEIGHT: String(height) }
+  const env = options.hasTouch === true ? { ...process.env, ...screen } : process.env
+  const downloadsPath = downloadsFolder()
+  return firefox.launch({ executablePath, channel: 'moz-firefox', firefoxUserPrefs, env, downloadsPath })
 }
 
+let downloads: string | undefined
+
+/** Firefox stores downloads here, under their suggested names. */
+function downloadsFolder(): string {
+  if (downloads !== undefined) return downloads
+  const folder = mkdtempSync(join(tmpdir(), 'parley-downloads-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  downloads = folder
+  return folder
+}
+
+/** The pointer of a phone: coarse, without hovering. */
+const COARSE = 1
+
 /** WebDriver BiDi cannot emulate these in a context; a preference does for a whole Firefox. */
-function preferencesOf({ colorScheme, reducedMotion }: BrowserContextOptions): Readonly<Record<string, number>> {
+function preferencesOf(options: BrowserContextOptions): Readonly<Record<string, number>> {
+  const { colorScheme, reducedMotion, hasTouch } = options
+  const touch = { 'ui.primaryPointerCapabilities': COARSE, 'ui.allPointerCapabilities': COARSE }
   return {
+    ...(hasTouch === true ? touch : {}),
     ...(colorScheme === 'dark' ? { 'layout.css.prefers-color-scheme.content-override': 0 } : {}),
     ...(reducedMotion === 'reduce' ? { 'ui.prefersReducedMotion': 1 } : {}),
   }
@@ -91,8 +120,8 @@ export class Visitor {
     const settings = { viewport: { width: 1_000, height: 720 }, ...others }
     // Firefox has no such permissions; a preference allows the clipboard.
     if (!isFirefox) return Visitor.#of(await browser.newContext({ ...settings, permissions }))
-    const preferences = preferencesOf(options)
-    const own = Object.keys(preferences).length === 0 ? undefined : await launch(preferences)
+    const isSpecial = Object.keys(preferencesOf(options)).length > 0
+    const own = isSpecial ? await launch(options) : undefined
     return Visitor.#of(await (own ?? browser).newContext(settings), own)
   }
 
@@ -112,7 +141,10 @@ export class Visitor {
       return dialog.dismiss()
     })
     await visitor.#noteSockets()
-    if (isFirefox) await visitor.#typeLikeAUser()
+    if (isFirefox) {
+      await visitor.#typeLikeAUser()
+      await visitor.#logMessagesOfErrors()
+    }
     const note = (text: string): void => {
       if (![...REFUSED, PICTURES].some((pattern) => pattern.test(text))) visitor.problems.push(text)
     }
@@ -155,6 +187,18 @@ export class Visitor {
         get: () => (text: string) => void document.execCommand('insertText', false, text),
         set: () => undefined,
       })
+    })
+  }
+
+  /** Playwright gets a logged error from Firefox without its message. */
+  async #logMessagesOfErrors(): Promise<void> {
+    await this.context.addInitScript(() => {
+      const { error } = console
+      console.error = (...values: unknown[]) =>
+        error.apply(
+          console,
+          values.map((value) => (value instanceof Error ? `${value}` : value)),
+        )
     })
   }
 
@@ -234,6 +278,23 @@ export class ChatTab {
 
   async text(at: number): Promise<string> {
     return (await this.page.locator('.answer').nth(at).locator('> .text').allTextContents()).join('')
+  }
+
+  /** Clicks on what begins a download. @returns the suggested name of the file */
+  async download(button: Locator): Promise<string> {
+    if (!isFirefox) {
+      const [download] = await Promise.all([this.page.waitForEvent('download'), button.click()])
+      return download.suggestedFilename()
+    }
+    // Playwright ignores Firefox's event of a download, because it names no navigation.
+    const files = (): readonly string[] => readdirSync(downloadsFolder()).filter((name) => !name.endsWith('.part'))
+    const before = files()
+    await button.click()
+    return vi.waitFor(() => {
+      const [name = ''] = files().filter((file) => !before.includes(file))
+      expect(name).not.toBe('')
+      return name
+    }, 20_000)
   }
 
   /** Waits until the answer at this index contains the words. */

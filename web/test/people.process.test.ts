@@ -144,6 +144,8 @@ describe('two windows and a phone', () => {
     await hasNoViolation(cy.page)
     await shoot(cy.page, 'people-typing-phone')
     await cy.page.getByRole('button', { name: '3 online' }).click()
+    // The pictures take a while, and typing is forgotten.
+    await bob.page.getByRole('textbox', { name: 'Message' }).fill('A moment, please')
     await cy.page.getByRole('dialog').getByText('typing').waitFor()
     await hasNoViolation(cy.page)
     await shoot(cy.page, 'people-online-phone')
