@@ -12,6 +12,11 @@ export const MARKS = 'combining marks'
 export const FORMATTED: Readonly<Record<string, string>> = {
   'nested lists': filled('- '),
   'nested quotations': filled('>'),
+  '2,000 nested quotations': '> '.repeat(2_000),
+  '3,990 nested quotations': '> '.repeat(3_990),
+  '2,000 nested lists': '- '.repeat(2_000),
+  '3,990 nested lists': '- '.repeat(3_990),
+  '2,000 levels of emphasis': `${'*a **b '.repeat(1_000)}c${'** *'.repeat(1_000)}`,
   'lists nested by indentation': Array.from({ length: 250 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n'),
   'nested emphasis': filled('*a **b '),
   'closed brackets': filled('[a]('),
@@ -35,6 +40,9 @@ export const FORMATTED: Readonly<Record<string, string>> = {
 export const SLOW: Readonly<Record<string, string>> = {
   'many list items': filled('-\n'),
 }
+
+/** Each piece nests one level deeper. */
+export const GROWING = '1. '.repeat(2_500)
 
 /** The last paragraph of each answer. */
 export const LAST = 'The last paragraph.'
