@@ -1,5 +1,5 @@
 // Tests the SDK against a real server process, which is killed meanwhile.
-import type { RunResult, SessionSnapshot } from '@parley/protocol'
+import type { Job, RunResult, SessionSnapshot } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
@@ -96,7 +96,7 @@ describe('the SDK and a real server', () => {
     for (const client of readers) expect(client.state.resumes).toBeGreaterThanOrEqual(3)
   })
 
-  it('says that an answer has reached a token limit, like the answer and the snapshot over HTTP', async () => {
+  it('says that an answer has reached a token limit, like the answer, the job and the snapshot over HTTP', async () => {
     const session = connect().session('cut')
     const context = { sampling: { maxOutputTokens: 5 } }
     const run = await session.send('/demo count=50 rate=0', { context }).result()
@@ -107,6 +107,8 @@ describe('the SDK and a real server', () => {
     const headers = { 'Content-Type': 'application/json' }
     const answer = (await (await fetch(`${url}/messages`, { method: 'POST', headers, body })).json()) as RunResult
     expect([answer.text, answer.cut]).toEqual([counted(5), true])
+    const job = (await (await fetch(`http://127.0.0.1:${server.port}/jobs/${answer.id}`)).json()) as Job
+    expect(job.result).toMatchObject({ text: counted(5), cut: true })
     const { messages } = (await (await fetch(url)).json()) as SessionSnapshot
     expect(messages.flatMap((one) => (one.role === 'assistant' ? [one.cut] : []))).toEqual([true, undefined, true])
   })
