@@ -1,5 +1,6 @@
 // FakeFirefox: the network of a browser that behaves like Firefox, under fake timers. After a WebSocket to a server has
-// failed, the browser holds the next ones back without an event, in all tabs, ever longer, while `fetch` gets through.
+// failed, the browser holds the next ones back without an event, in all tabs, ever longer, while `fetch` gets through. It
+// opens one WebSocket at a time: the others wait for it.
 import type { WebSocketLike } from '../index.ts'
 import { welcome } from './scripted-http.ts'
 
@@ -17,6 +18,8 @@ export class FakeFirefox {
   #failedAt = 0
   #names = 0
   readonly #open = new Set<FakeSocket>()
+  /** The first one connects, or is delayed. */
+  readonly #queue: FakeSocket[] = []
 
   get state(): Reachability {
     return this.#state
@@ -54,9 +57,36 @@ export class FakeFirefox {
     return `c${this.#names}`
   }
 
-  opened(socket: FakeSocket): void {
-    this.#open.add(socket)
-    this.#delayMs = 0
+  connect(socket: FakeSocket): void {
+    this.#queue.push(socket)
+    if (this.#queue.length === 1) this.#connectFirst()
+  }
+
+  /** The page has closed it before it opened. */
+  gaveUp(socket: FakeSocket): void {
+    const place = this.#queue.indexOf(socket)
+    if (place >= 0) this.#queue.splice(place, 1)
+    if (place === 0) this.#connectFirst()
+  }
+
+  #connectFirst(): void {
+    const [socket] = this.#queue
+    if (socket !== undefined) setTimeout(() => this.#settle(socket), this.heldMs + ROUND_TRIP_MS)
+  }
+
+  #settle(socket: FakeSocket): void {
+    if (this.#queue[0] !== socket) return
+    if (this.heldMs > 0) {
+      this.#connectFirst()
+      return
+    }
+    this.#queue.shift()
+    if (this.#state === 'up') {
+      this.#open.add(socket)
+      this.#delayMs = 0
+      socket.open()
+    } else socket.end()
+    this.#connectFirst()
   }
 
   failed(socket: FakeSocket): void {
@@ -78,7 +108,7 @@ class FakeSocket implements WebSocketLike {
 
   constructor(browser: FakeFirefox) {
     this.#browser = browser
-    setTimeout(() => this.#connect(), browser.heldMs + ROUND_TRIP_MS)
+    browser.connect(this)
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): void {
@@ -90,6 +120,12 @@ class FakeSocket implements WebSocketLike {
 
   close(): void {
     this.readyState = 3
+    this.#browser.gaveUp(this)
+  }
+
+  open(): void {
+    this.readyState = 1
+    this.onopen?.({} as never)
   }
 
   /** The connection breaks, or cannot be established. */
@@ -98,21 +134,5 @@ class FakeSocket implements WebSocketLike {
     this.readyState = 3
     this.#browser.failed(this)
     this.onclose?.({ code: 1006, reason: '' })
-  }
-
-  #connect(): void {
-    // If the page has closed it meanwhile, it did not fail.
-    if (this.readyState === 3) return
-    if (this.#browser.heldMs > 0) {
-      setTimeout(() => this.#connect(), this.#browser.heldMs)
-      return
-    }
-    if (this.#browser.state !== 'up') {
-      this.end()
-      return
-    }
-    this.readyState = 1
-    this.#browser.opened(this)
-    this.onopen?.({} as never)
   }
 }
