@@ -42,6 +42,16 @@ describe('an ordered compare', () => {
     expect(reader.lanes.get(RUN)).toEqual({ base: 7, isFenced: true, next: 0, last: 6 })
   })
 
+  it('accepts entries behind the lift of a fence, after the same last entry', () => {
+    const reader = new OrderedCompare()
+    reader.compared({ seq: 5, subject: RUN, kind: 'open' })
+    reader.journaled(at(6, 5, 0))
+    reader.compared({ seq: 7, subject: RUN, kind: 'fence' })
+    reader.compared({ seq: 8, subject: RUN, kind: 'lift' })
+    expect(reader.lanes.get(RUN)).toEqual({ base: 8, isFenced: false, next: 0, last: 6 })
+    expect(verdicts(reader, [at(9, 5, 1), at(10, 8, 0)])).toEqual(['rejected', 'accepted'])
+  })
+
   it('is the same for every reader, wherever it begins, and strict for every writer', () => {
     let [accepted, rejected, repeated] = [0, 0, 0]
     fc.assert(
@@ -86,6 +96,7 @@ function verdicts(reader: OrderedCompare, entries: readonly Journaled[]): string
   return entries.map((entry) => reader.journaled(entry))
 }
 
+const OPENS: ReadonlySet<string> = new Set(['open', 'lift'])
 const fraction = { min: 0, max: 0.999, noNaN: true }
 
 const WEIGHTS = { output: 30, see: 15, arrive: 25, resend: 5, start: 2, own: 2, end: 1, delete: 0.2 }
@@ -105,7 +116,7 @@ type Stored =
   | (Compared & {
       readonly type: 'compared'
       readonly rollup: boolean
-      /** The entry that its writer believes to be the last one; undefined for a fence. */
+      /** The entry that its writer believes to be the last one; undefined if readers do not get this entry. */
       readonly prev: Seq | undefined
     })
   | (Journaled & { readonly type: 'journaled' })
@@ -197,12 +208,14 @@ function act(stream: Stream, node: Node, action: Action, choice: number): void {
   else if (action === 'end') stream.send({ ...compared, rollup: choice > 0.5, kind: 'close' })
   else {
     const before = stream.messages.length
-    stream.send({ ...compared, rollup: action === 'own', kind: 'open' })
+    const isLift = action === 'own' && lane?.isFenced === true
+    if (isLift) stream.send({ ...compared, rollup: false, kind: 'lift', prev: undefined })
+    else stream.send({ ...compared, rollup: action === 'own', kind: 'open' })
     stream.arriveAll()
     node.see(Number.POSITIVE_INFINITY)
     const stored = stream.messages
       .slice(before)
-      .find((message) => message.type === 'compared' && message.kind === 'open')
+      .find((message) => message.type === 'compared' && OPENS.has(message.kind))
     if (stored === undefined) return
     node.base = stored.seq
     node.place = 0
@@ -230,7 +243,7 @@ function acceptedByDefinition(messages: readonly Stored[]): Seq[] {
     if (message.type !== 'journaled') continue
     const { seq, subject, base, place } = message
     const before = messages.slice(0, seq - 1)
-    const isOpen = messages[base - 1]?.type === 'compared' && (messages[base - 1] as Compared).kind === 'open'
+    const isOpen = messages[base - 1]?.type === 'compared' && OPENS.has((messages[base - 1] as Compared).kind)
     const isCleared = before.some((other) => other.type === 'compared' && other.kind === 'clear' && other.seq > base)
     const places = accepted.filter((other) => other.base === base).length
     if (isOpen && !isCleared && lastCompared(before, subject) === base && places === place) accepted.push(message)
@@ -246,7 +259,7 @@ function expectStrict(messages: readonly Stored[], accepted: readonly Seq[]): vo
   for (const message of messages) {
     if (message.type === 'journaled') last = isAccepted.has(message.seq) ? message.seq : last
     else if (message.kind === 'clear') isCleared = true
-    else if (message.kind !== 'fence') {
+    else if (message.prev !== undefined) {
       if (!isCleared) expect(message.prev).toBe(last)
       last = message.seq
     }
@@ -265,6 +278,7 @@ function expectSameFrom(messages: readonly Stored[], start: Seq, cursor: Seq, wh
   for (const message of messages.slice(start)) late.apply(message)
   const isLiving = (seq: Seq): boolean => seq > cursor && (seq > from || seq > start)
   expect(late.accepted.filter(isLiving)).toEqual(whole.accepted.filter(isLiving))
+  expect(late.compare.lanes).toEqual(whole.compare.lanes)
   // A reader that begins with the lanes of another one, which any node may store or send.
   const other = new Reader()
   for (const message of stored) other.apply(message)

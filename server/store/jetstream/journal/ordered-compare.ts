@@ -7,10 +7,10 @@
 // accepted if no other compared entry of the subject has replaced the base, and if the entries before it were accepted.
 //
 //   closed ── compared ──> open(base, places 0, 1, 2 …) ── compared ──> open(new base) ── close, clear ──> closed
-//                              └─ fence ──> fenced ── compared ──> open(new base)
+//                              └─ fence ──> fenced ── compared, lift ──> open(new base)
 //
 // A fence is a compared entry that readers do not get. After it the journal adds nothing to the subject, so the node that
-// wrote it knows the last entry, and can compare with that as well.
+// wrote it knows the last entry, and can compare with that as well. If that node is lost, the driver lifts the fence.
 import type { Seq } from '../../ports/entry.ts'
 
 export interface Compared {
@@ -18,9 +18,10 @@ export interface Compared {
   readonly subject: string
   /**
    * `open`: journaled entries may follow. `close`: none may, for example after the end of a run. `fence`: none may
-   * before the next compared entry, and readers do not get it. `clear`: none may on any subject: the session is deleted.
+   * before the next compared entry, and readers do not get it. `lift`: they may again, and readers do not get it.
+   * `clear`: none may on any subject: the session is deleted.
    */
-  readonly kind: 'open' | 'close' | 'fence' | 'clear'
+  readonly kind: 'open' | 'close' | 'fence' | 'lift' | 'clear'
 }
 
 export interface Journaled {
@@ -66,9 +67,8 @@ export class OrderedCompare {
     if (kind === 'clear') this.#lanes.clear()
     else if (kind === 'close') this.#lanes.delete(subject)
     else {
-      const isFenced = kind === 'fence'
-      const last = isFenced ? (this.#lanes.get(subject)?.last ?? 0) : seq
-      this.#lanes.set(subject, { base: seq, isFenced, next: 0, last })
+      const last = kind === 'open' ? seq : (this.#lanes.get(subject)?.last ?? 0)
+      this.#lanes.set(subject, { base: seq, isFenced: kind === 'fence', next: 0, last })
     }
   }
 
