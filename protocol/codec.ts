@@ -2,8 +2,8 @@
 // same values: MessagePack is written as plain maps without extension types, so that any language's decoder reads it.
 // Decoding is strict, because the input is untrusted.
 import { Packr } from 'msgpackr'
-import { parseJson, TooManyValuesError } from './exact-json.ts'
-import { type JsonLimits, type JsonSize, jsonSize } from './json/json-scan.ts'
+import { EXACT_VALUES, parseJsonInPasses, TooManyValuesError } from './exact-json.ts'
+import { type JsonLimits, jsonSize } from './json/json-scan.ts'
 import { asMsgpackNumber, plain } from './json/plain.ts'
 import { LIMITS } from './limits.ts'
 import { decodeMsgpack } from './msgpack-decode.ts'
@@ -36,18 +36,34 @@ export const jsonCodec: Codec = {
   name: 'json',
   binary: false,
   encode: (value) => JSON.stringify(value),
-  decode(data, { maxDepth = LIMITS.depth, maxValues = Number.POSITIVE_INFINITY, exact = false } = {}) {
-    let size: JsonSize
-    try {
-      const text = typeof data === 'string' ? data : utf8.decode(data)
-      size = jsonSize(text, { maxDepth, maxValues })
-      if (size.values <= maxValues && size.depth <= maxDepth) return exact ? parseJson(text) : JSON.parse(text)
-    } catch (cause) {
-      throw new SyntaxError('not JSON in UTF-8', { cause })
+  decode(data, options) {
+    const passes = decodeJsonInPasses(data, options)
+    for (;;) {
+      const { done, value } = passes.next()
+      if (done === true) return value
     }
-    if (size.values > maxValues) throw new TooManyValuesError()
-    throw new SyntaxError('nested too deeply')
   },
+}
+
+/** Decodes like `jsonCodec`, in several passes: between them the event loop can serve others. @throws SyntaxError, TooManyValuesError */
+export function* decodeJsonInPasses(
+  data: string | ArrayBuffer | Uint8Array,
+  { maxDepth = LIMITS.depth, maxValues = Number.POSITIVE_INFINITY, exact = false }: DecodeOptions = {},
+): Generator<void, unknown> {
+  try {
+    const text = typeof data === 'string' ? data : utf8.decode(data)
+    yield
+    const { values, depth } = jsonSize(text, { maxDepth, maxValues })
+    if (values > maxValues) throw new TooManyValuesError()
+    if (depth <= maxDepth) {
+      yield
+      return exact ? yield* parseJsonInPasses(text, (maxValues - values) / EXACT_VALUES) : JSON.parse(text)
+    }
+  } catch (cause) {
+    if (cause instanceof TooManyValuesError) throw cause
+    throw new SyntaxError('not JSON in UTF-8', { cause })
+  }
+  throw new SyntaxError('nested too deeply')
 }
 
 export const msgpackCodec: Codec = {

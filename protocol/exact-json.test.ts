@@ -33,8 +33,23 @@ describe('exact JSON', () => {
   it('changes no digits in strings and keys, whatever precedes them', () => {
     const text = `{"${BIG}":"${BIG}","a\\"":"\\"${BIG}\\\\","b":[${BIG}]}`
     expect(stringifyJson(parseJson(text))).toBe(text)
-    expect(() => parseJson(`{${BIG}:1}`)).toThrow(SyntaxError)
-    expect(() => parseJson(`[0${BIG}]`)).toThrow(SyntaxError)
+  })
+
+  it.each([
+    `{${BIG}:1}`,
+    `{"a":1,${BIG} \n:1}`,
+    `[0${BIG}]`,
+    `[-]${BIG}`,
+    `[${BIG}.]`,
+    `[1.${BIG}e]`,
+    `[true${BIG}]`,
+    `[${BIG} ${BIG}]`,
+    `[${BIG}"a"]`,
+    `["${BIG}`,
+    `[${BIG}`,
+  ])('refuses %j like JSON.parse', (text) => {
+    expect(() => JSON.parse(text)).toThrow(SyntaxError)
+    expect(() => parseJson(text)).toThrow(SyntaxError)
   })
 
   it('takes time in proportion to the text, whatever it contains', () => {
@@ -67,6 +82,18 @@ describe('exact JSON', () => {
     })
     expect(restoreNumbers(nested)).toBe(`{"input":{"a":${BIG}},"arguments":"{\\"a\\":${BIG}}"}`)
     expect(JSON.stringify(input)).toBe('{"a":12345678901234567000}')
+  })
+
+  it('writes digits after backslashes and quotes of any text', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('\\', '"', 'a', ':', '1')), (parts) => {
+        const json = `{"a":${JSON.stringify(parts.join(''))},"b":[${BIG},${JSON.stringify(parts.join(''))},${BIG}]}`
+        expect(stringifyJson(parseJson(json))).toBe(json)
+        const inner = JSON.stringify({ inner: JSON.stringify(withMarkedNumbers(parseJson(json))) })
+        expect(JSON.parse(restoreNumbers(inner))).toEqual({ inner: json })
+      }),
+    )
+    expect(JSON.stringify(new ExactNumber(BIG))).toBe('12345678901234567000')
   })
 
   it('rounds where a schema has a number, and keeps digits where it has anything', () => {

@@ -4,8 +4,10 @@
 import type { z } from 'zod'
 import { endOfString } from './json/json-scan.ts'
 
+/** While `stringifyJson` runs, `toJSON` writes marked strings. */
+let marks = false
 /** Set by `toJSON`, so that `stringifyJson` costs nothing for values without such numbers. */
-let wasRounded = false
+let wasMarked = false
 
 /** A number of a JSON text or of MessagePack that JavaScript would round. JSON.stringify writes the rounded number. */
 export class ExactNumber {
@@ -16,9 +18,10 @@ export class ExactNumber {
     this.source = source
   }
 
-  toJSON(): number {
-    wasRounded = true
-    return Number(this.source)
+  toJSON(): number | string {
+    if (!marks) return Number(this.source)
+    wasMarked = true
+    return MARK + this.source
   }
 
   /** MessagePack has integers of 64 bits. Others are rounded. */
@@ -35,7 +38,11 @@ const DOUBLE_DIGITS = 17
 const WHOLE = /^-?\d+$/
 /** `1e309` is beyond a double. */
 const SHORTEST_ROUNDED = 5
-const [QUOTE, ZERO, NINE, LARGE_E, SMALL_E] = [0x22, 0x30, 0x39, 0x45, 0x65]
+const [BACKSLASH, QUOTE, ZERO, NINE, LARGE_E, SMALL_E] = [0x5c, 0x22, 0x30, 0x39, 0x45, 0x65]
+const COLON = 0x3a
+const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
+/** Like NUMBER, without zeros at the beginning. */
+const NUMERAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/
 const NUMBER = String.raw`-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?`
 /** Matches every text that contains such a number; few others do. */
 const SUSPECT = /\d[\d.]{15}|[\s[:,]-?\d[\d.]*[eE]\+?\d{3}/
@@ -44,15 +51,28 @@ const IS_NUMERIC = new Uint8Array(0x1_0000)
 for (const char of '-+.0123456789eE') IS_NUMERIC[char.charCodeAt(0)] = 1
 /** Begins a string that stands for a number. Random, so that no text from outside begins with it. */
 const MARK = `exact-${Math.random().toString(36).slice(2)}:`
-/** Backslashes precede the quotes if the JSON is a string of other JSON. A match begins with the first: else a text of n of them takes n² steps. */
-const MARKED = new RegExp(String.raw`(?<!\\)\\*"${MARK}(${NUMBER})\\*"`, 'g')
+/** What follows the mark. */
+const MARKED = new RegExp(String.raw`(${NUMBER})\\*"`, 'y')
 
 /** Like JSON.parse, with an ExactNumber for each number that would be rounded. @throws SyntaxError */
 export function parseJson(text: string): unknown {
-  const value: unknown = JSON.parse(text)
-  if (!SUSPECT.test(text)) return value
-  const marked = markNumbers(text)
-  return marked === text ? value : unmarked(JSON.parse(marked))
+  return parseMarked(SUSPECT.test(text) ? markNumbers(text) : text, text)
+}
+
+/**
+ * Like `parseJson`, in several passes: between them the event loop can serve others.
+ * @param most how many ExactNumbers the text may have
+ * @throws SyntaxError, TooManyValuesError
+ */
+export function* parseJsonInPasses(text: string, most: number): Generator<void, unknown> {
+  const marked = SUSPECT.test(text) ? markNumbers(text, most) : text
+  yield
+  return parseMarked(marked, text)
+}
+
+function parseMarked(marked: string, text: string): unknown {
+  const value: unknown = JSON.parse(marked)
+  return marked === text ? value : unmarked(value)
 }
 
 /** Changes the value of a parsed text in place: a reviver of JSON.parse would take several times as long. */
@@ -71,6 +91,9 @@ function unmarked(value: unknown): unknown {
   return value
 }
 
+/** What an ExactNumber of a text from outside counts besides the value that it is: it takes as long as so many others. */
+export const EXACT_VALUES = 8
+
 /** A message has more keys and values than its reader accepts. */
 export class TooManyValuesError extends Error {
   override readonly name = 'TooManyValuesError'
@@ -78,14 +101,23 @@ export class TooManyValuesError extends Error {
 
 /** Like JSON.stringify, with the digits of each ExactNumber. */
 export function stringifyJson(value: unknown): string {
-  wasRounded = false
-  const text = JSON.stringify(value)
-  return wasRounded ? restoreNumbers(JSON.stringify(withMarkedNumbers(value))) : text
+  marks = true
+  wasMarked = false
+  try {
+    const text = JSON.stringify(value)
+    return wasMarked ? restoreNumbers(text) : text
+  } finally {
+    marks = false
+  }
 }
 
-/** Replaces numbers that JSON.parse would round with strings, for code that parses and rewrites JSON. @param json valid JSON */
-export function markNumbers(json: string): string {
-  let [marked, copied] = ['', 0]
+/**
+ * Replaces numbers that JSON.parse would round with strings, for code that parses and rewrites JSON. Invalid JSON stays invalid.
+ * @param most how many there may be
+ * @throws TooManyValuesError
+ */
+export function markNumbers(json: string, most = Number.POSITIVE_INFINITY): string {
+  let [marked, copied, left] = ['', 0, most]
   for (let at = 0; at < json.length; ) {
     const unit = json.charCodeAt(at)
     if (unit === QUOTE) {
@@ -98,7 +130,9 @@ export function markNumbers(json: string): string {
       while (IS_NUMERIC[json.charCodeAt(at)] === 1) at += 1
       if (at - start < SHORTEST_ROUNDED) continue
       const source = json.slice(start, at)
-      if (!isRounded(source)) continue
+      if (!NUMERAL.test(source) || !isRounded(source) || isKey(json, at)) continue
+      left -= 1
+      if (left < 0) throw new TooManyValuesError()
       marked += `${json.slice(copied, start)}"${MARK}${source}"`
       copied = at
     }
@@ -113,7 +147,19 @@ export function withMarkedNumbers<T>(value: T): T {
 
 /** Restores the numbers of `markNumbers` and `withMarkedNumbers` in JSON, also in JSON within its strings. */
 export function restoreNumbers(json: string): string {
-  return json.includes(MARK) ? json.replace(MARKED, '$1') : json
+  let [restored, copied] = ['', 0]
+  for (let at = json.indexOf(MARK); at >= 0; at = json.indexOf(MARK, at + MARK.length)) {
+    let start = at - 1
+    if (json.charCodeAt(start) !== QUOTE) continue
+    // Backslashes precede the quotes if the JSON is a string of other JSON.
+    while (start > copied && json.charCodeAt(start - 1) === BACKSLASH) start -= 1
+    MARKED.lastIndex = at + MARK.length
+    const [whole, source] = MARKED.exec(json) ?? []
+    if (whole === undefined || source === undefined) continue
+    restored += json.slice(copied, start) + source
+    copied = at + MARK.length + whole.length
+  }
+  return copied === 0 ? json : restored + json.slice(copied)
 }
 
 /** Replaces each ExactNumber with the nearest number, for code that calculates. @returns the same value if it has none */
@@ -133,6 +179,13 @@ export function asObject(input: unknown): object {
   const isObject =
     typeof input === 'object' && input !== null && !Array.isArray(input) && !(input instanceof ExactNumber)
   return isObject ? input : { input }
+}
+
+/** Whether what ends here is followed by a colon, as a key: JSON has no numbers there. */
+function isKey(json: string, end: number): boolean {
+  let at = end
+  while (WHITE_SPACE.has(json.charCodeAt(at))) at += 1
+  return json.charCodeAt(at) === COLON
 }
 
 function isRounded(source: string): boolean {

@@ -1,7 +1,8 @@
 // decodeMsgpack: strictly decodes untrusted MessagePack into JSON values. It rejects what lenient decoders accept:
 // ill-formed UTF-8, extension types, binary, keys that are not strings, trailing bytes, and nesting beyond a limit.
 // It never allocates memory for a length that exceeds the remaining data.
-import { ExactNumber, TooManyValuesError } from './exact-json.ts'
+import { EXACT_VALUES, ExactNumber, TooManyValuesError } from './exact-json.ts'
+import { keyValues } from './json/json-scan.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Up to this length, building an ASCII string by hand is faster than a TextDecoder. */
@@ -99,7 +100,9 @@ class Reader {
 
   #wide(value: bigint): number | ExactNumber {
     const number = Number(value)
-    return this.#exact && !Number.isSafeInteger(number) ? new ExactNumber(String(value)) : number
+    if (!this.#exact || Number.isSafeInteger(number)) return number
+    this.#count(EXACT_VALUES)
+    return new ExactNumber(String(value))
   }
 
   /** Advances by `length` bytes. @returns the offset at which they start */
@@ -115,7 +118,11 @@ class Reader {
     if (depth >= this.#maxDepth) throw new RangeError('nested too deeply')
     if (least > this.#bytes.length - this.#at) throw new RangeError('the value is truncated')
     // An empty one counts, too.
-    this.#valuesLeft -= Math.max(1, least)
+    this.#count(Math.max(1, least))
+  }
+
+  #count(values: number): void {
+    this.#valuesLeft -= values
     if (this.#valuesLeft < 0) throw new TooManyValuesError()
   }
 
@@ -132,6 +139,8 @@ class Reader {
     for (let i = 0; i < size; i += 1) {
       const key = this.value(depth + 1)
       if (typeof key !== 'string') throw new TypeError('a key is not a string')
+      // The key and its value are counted already.
+      this.#count(keyValues(key.length) - 1)
       const value = this.value(depth + 1)
       // Like JSON.parse: an assignment would set the object's prototype instead.
       if (key === '__proto__')

@@ -14,8 +14,8 @@ function valuesIn(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   if (Array.isArray(value))
     return Math.max(1, value.length) + value.reduce<number>((sum, one) => sum + valuesIn(one), 0)
-  const inner = Object.values(value)
-  return Math.max(1, inner.length * 2) + inner.reduce<number>((sum, one) => sum + valuesIn(one), 0)
+  const keys = Object.keys(value).reduce((sum, key) => sum + 3 + Math.floor((JSON.stringify(key).length - 2) / 32), 0)
+  return Math.max(1, keys) + Object.values(value).reduce<number>((sum, one) => sum + valuesIn(one), 0)
 }
 
 function depthOf(value: unknown): number {
@@ -49,9 +49,20 @@ describe('the size of a text', () => {
     )
   })
 
+  // 16 MiB of them took up to half a second, in which the server answered nobody.
+  it('counts long keys, numbers and white space as several values', () => {
+    expect(jsonSize(`{"${'k'.repeat(31)}":1}`, NONE).values).toBe(3)
+    expect(jsonSize(`{"${'k'.repeat(320)}":1}`, NONE).values).toBe(13)
+    expect(jsonSize(`["${'k'.repeat(320)}",${'9'.repeat(31)}]`, NONE).values).toBe(2)
+    expect(jsonSize(`[1,${'9'.repeat(320)}]`, NONE).values).toBe(12)
+    expect(jsonSize(`[1,${' '.repeat(320)}9${' '.repeat(320)}]`, NONE).values).toBe(22)
+    expect(jsonSize(' '.repeat(1_000_000), { ...NONE, maxValues: 100 }).values).toBe(101)
+  })
+
   it('is known of invalid JSON', () => {
     expect(jsonSize('['.repeat(1_000), { maxDepth: 64, maxValues: 999 })).toEqual({ depth: 65, values: 65 })
     expect(jsonSize(',"'.repeat(1_000), { maxDepth: 64, maxValues: 499 })).toEqual({ depth: 0, values: 500 })
+    expect(jsonSize(':'.repeat(1_000), NONE)).toEqual({ depth: 0, values: 2_000 })
     expect(jsonSize(']'.repeat(1_000), { maxDepth: 64, maxValues: 10 })).toEqual({ depth: 0, values: 0 })
   })
 })

@@ -1,7 +1,15 @@
 // HttpBody: the body of one request, limited in bytes and in time. It subscribes in the request handler's turn, because
 // uWS does not buffer a body. A body over the limit, or of a refused request, is still received for a while and discarded: a
 // client whose connection is reset while it sends never reads the error. Of a stranger's body the server reads only a beginning.
-import { jsonCodec, LIMITS, ReplyError, safeParseExact, TooManyValuesError, wellFormed } from '@parley/protocol'
+import {
+  decodeJsonInPasses,
+  jsonCodec,
+  LIMITS,
+  ReplyError,
+  safeParseExact,
+  TooManyValuesError,
+  wellFormed,
+} from '@parley/protocol'
 import type { z } from 'zod'
 import type { ByteBudget } from '../../limit/byte-budget.ts'
 import { afterPass } from '../../store/large-value.ts'
@@ -34,6 +42,7 @@ const DISCARD_BYTES = 16 * 1024 * 1024
 const CHUNK_BYTES = 128
 /** The server reads no more of a body before the user is known. What uWS has received at once comes on top: up to 512 KiB. */
 const STRANGER_BYTES = 64 * 1024
+const DECODED = { maxValues: LIMITS.values, exact: true }
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?: *;.*)?$/i
 
 export class HttpBody {
@@ -95,7 +104,7 @@ export class HttpBody {
    */
   async json<T>(schema: z.ZodType<T>): Promise<T> {
     const bytes = await this.bytes()
-    const value = bytes.length === 0 ? {} : this.#parse(bytes)
+    const value = bytes.length === 0 ? {} : await this.#parse(bytes)
     this.#release()
     await afterPass(bytes.length)
     const clean = wellFormed(value)
@@ -147,11 +156,16 @@ export class HttpBody {
     this.#timer = setTimeout(() => this.#fail(new HttpError('body_timeout', undefined, { closes: true })), ms)
   }
 
-  #parse(bytes: Buffer): unknown {
+  async #parse(bytes: Buffer): Promise<unknown> {
     const { contentType, contentEncoding } = this.#headers
     const isPlain = contentEncoding === '' || contentEncoding === 'identity'
     if (!isPlain || !JSON_TYPE.test(contentType)) throw new HttpError('unsupported_media_type')
-    return decodeJson(bytes)
+    const passes = decodeJsonInPasses(bytes, DECODED)
+    for (;;) {
+      const { done, value } = refusing(() => passes.next())
+      if (done === true) return value
+      await afterPass(bytes.length)
+    }
   }
 
   #receive(chunk: ArrayBuffer, isLast: boolean): void {
@@ -202,8 +216,12 @@ export class HttpBody {
 
 /** @throws HttpError bad_request, too_large */
 export function decodeJson(bytes: Uint8Array): unknown {
+  return refusing(() => jsonCodec.decode(bytes, DECODED))
+}
+
+function refusing<T>(decode: () => T): T {
   try {
-    return jsonCodec.decode(bytes, { maxValues: LIMITS.values, exact: true })
+    return decode()
   } catch (cause) {
     if (cause instanceof TooManyValuesError) throw tooManyValues(cause)
     if (!(cause instanceof SyntaxError)) throw cause

@@ -166,6 +166,13 @@ describe('a body', () => {
       413,
       undefined,
     ],
+    [
+      'too many numbers that JavaScript would round',
+      `{"name":"x","more":[${Array(20_001).fill('12345678901234567890').join(',')}]}`,
+      'too_large',
+      413,
+      undefined,
+    ],
     ['too many bytes', JSON.stringify({ name: 'x'.repeat(1100 * 1024) }), 'too_large', 413, undefined],
   ])('with %s is refused', async (_, body, code, status, path) => {
     await open()

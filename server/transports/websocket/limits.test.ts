@@ -1,6 +1,6 @@
 // Limits and invalid input: each has its error code or close code, exactly from the limit on, and does not affect other
 // clients.
-import { codecs, LIMITS } from '@parley/protocol'
+import { codecs, ExactNumber, LIMITS, stringifyJson } from '@parley/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type TestClient, UpgradeRefused } from '../test/test-client.ts'
 import { type HarnessOptions, TransportHarness } from '../test/transport-harness.ts'
@@ -125,6 +125,15 @@ describe('an undecodable message ends the connection', () => {
       expect(await client.next('error', 't')).toMatchObject({ code: 'call_not_found' })
       client.raw(codecs[codec].encode(resultOf([...many, ...many])))
       expect(await client.closed).toEqual({ code: 4413, reason: 'frame too large: at most 180000 keys and values' })
+      // As many ids of 64 bits as fit are accepted, and twice as many are not: they take longer to read.
+      const other = await harness.enter({ codec })
+      const id = new ExactNumber('12345678901234567890')
+      const encode = codec === 'json' ? stringifyJson : codecs[codec].encode
+      const ids = Array<ExactNumber>(Math.floor(LIMITS.toolOutputBytes / 21)).fill(id)
+      other.raw(encode(resultOf(ids)))
+      expect(await other.next('error', 't')).toMatchObject({ code: 'call_not_found' })
+      other.raw(encode(resultOf([...ids, ...ids])))
+      expect((await other.closed).code).toBe(4413)
     }
   })
 
