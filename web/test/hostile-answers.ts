@@ -8,6 +8,9 @@ function filled(piece: string, before = ''): string {
 /** This text is also the message, a tool's error and a tool's result. */
 export const MARKS = 'combining marks'
 
+/** Marks of many kinds: browsers take them from several fonts. */
+const MIXED_MARKS = Array.from({ length: 0x6f }, (_, at) => String.fromCodePoint(0x301 + ((at * 37) % 0x6f))).join('')
+
 /** The page formats these. */
 export const FORMATTED: Readonly<Record<string, string>> = {
   'nested lists': filled('- '),
@@ -22,6 +25,8 @@ export const FORMATTED: Readonly<Record<string, string>> = {
   'closed brackets': filled('[a]('),
   'link definitions': filled('[a]: b\n'),
   [MARKS]: filled('\u0301', 'a'),
+  'mixed combining marks': filled(MIXED_MARKS, 'a'),
+  'words of mixed combining marks': filled(`a${MIXED_MARKS.slice(0, 16)}`),
   'one long word': filled('x'),
   'a table of many columns and short rows': `${'|a'.repeat(1_500)}|\n${'|-'.repeat(1_500)}|\n${filled('|\n')}`,
   'many code blocks': filled(`\`\`\`\n${'a line of code\n'.repeat(4)}\`\`\`\n`),

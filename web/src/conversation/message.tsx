@@ -90,6 +90,9 @@ export function RefusedMessage({ message, onRetry, onEdit, onDismiss }: RefusedP
   )
 }
 
+/** A bubble with more UTF-16 code units has its full width: browsers take several times as long to find how wide a text is. */
+const WIDE_CHARS = 1_000
+
 interface BubbleProps {
   readonly author: string
   /** The agent that it names. */
@@ -102,13 +105,14 @@ interface BubbleProps {
 
 function Bubble({ author, to, time, content, pending = false, children }: BubbleProps) {
   const addressee = to === undefined ? '' : ` to ${displayText(to)}`
+  const isLong = content.some((part) => part.type === 'text' && part.text.length > WIDE_CHARS)
   return (
     <article className={pending ? 'message pending' : 'message'} aria-label={`Message from ${author}${addressee}`}>
       <header className='message-head'>
         <span dir='auto'>{`${author}${addressee}`}</span>
         {time === undefined ? null : <Time time={time} />}
       </header>
-      <div className='bubble'>{content.map(toPart)}</div>
+      <div className={isLong ? 'bubble wide' : 'bubble'}>{content.map(toPart)}</div>
       {children}
     </article>
   )

@@ -1,6 +1,6 @@
 // InChunks: renders many Markdown nodes over several frames, and keeps nodes that do not change from rendering again.
 import { memo, type ReactNode } from 'react'
-import { useRenderSlot } from '../shared/render-slots.ts'
+import { textSize, useRenderSlot } from '../shared/render-slots.ts'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 
 export type Alignment = NonNullable<NodeOf<'table'>['align']>[number]
@@ -82,7 +82,7 @@ const sizes = new WeakMap<MarkdownNode, number>()
 export function sizeOf(nodes: readonly MarkdownNode[]): number {
   let sum = 0
   for (const node of nodes) {
-    const own = COSTS[node.type] ?? 1
+    const own = (COSTS[node.type] ?? 1) + ('value' in node ? textSize(node.value) : 0)
     const size = sizes.get(node) ?? ('children' in node ? own + sizeOf(node.children) : own)
     sizes.set(node, size)
     sum += size

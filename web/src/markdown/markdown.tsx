@@ -4,6 +4,7 @@ import { memo, useEffect, useReducer, useState } from 'react'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { GrowingText } from '../shared/growing-text.tsx'
+import { textSize, useRenderSlot } from '../shared/render-slots.ts'
 import { FootnoteScope } from './footnote-list.tsx'
 import type { Block } from './growing-markdown.ts'
 import { MarkdownBlocks } from './markdown-nodes.tsx'
@@ -18,11 +19,7 @@ interface Props {
 export const Markdown = memo(function Markdown({ text, ended }: Props) {
   const shown = displayText(text)
   const { blocks, busy } = useBlocks(shown, ended)
-  const plain = (
-    <p dir='auto'>
-      <GrowingText text={shown} growing={!ended} />
-    </p>
-  )
+  const plain = <PlainText text={shown} ended={ended} />
   return (
     <div className='text' aria-busy={busy}>
       <ErrorBoundary fallback={plain}>
@@ -37,6 +34,15 @@ export const Markdown = memo(function Markdown({ text, ended }: Props) {
     </div>
   )
 })
+
+function PlainText({ text, ended }: Props) {
+  const hasSlot = useRenderSlot(textSize(text))
+  return hasSlot ? (
+    <p dir='auto'>
+      <GrowingText text={text} growing={!ended} />
+    </p>
+  ) : null
+}
 
 interface Parsed {
   /** They may lag behind the text; undefined if there are none yet, or if it cannot be parsed. */

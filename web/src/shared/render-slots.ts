@@ -5,6 +5,9 @@ import { useEffect, useState } from 'react'
 /** Elements that begin to render in one frame. */
 const PER_FRAME = 1_000
 
+/** UTF-16 code units of text that cost as much as one element: browsers take 100 ms for 64,000 combining marks. */
+const TEXT_CHARS = 64
+
 interface Waiting {
   readonly size: number
   readonly show: () => void
@@ -30,8 +33,18 @@ export function useRenderSlot(size: number): boolean {
   return shown
 }
 
+/** About how many elements cost as much as this text. */
+export function textSize(text: string): number {
+  return Math.floor(text.length / TEXT_CHARS)
+}
+
+/** What is larger than a frame gets one of its own. */
+function fits(size: number): boolean {
+  return size <= left || left === PER_FRAME
+}
+
 function take(size: number): boolean {
-  if (left <= 0) return false
+  if (!fits(size)) return false
   left -= size
   schedule()
   return true
@@ -44,7 +57,7 @@ function schedule(): void {
     scheduled = false
     left = PER_FRAME
     for (const entry of waiting) {
-      if (left <= 0) break
+      if (!fits(entry.size)) break
       waiting.delete(entry)
       left -= entry.size
       entry.show()
