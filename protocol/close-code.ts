@@ -6,9 +6,12 @@ interface CloseRule {
   readonly reason: string
 }
 
+/** The access token is missing, invalid or expired. */
+export const NOT_AUTHENTICATED = 4401
+
 export const CLOSE = {
   badFrame: { code: 4400, reason: 'bad frame' },
-  notAuthenticated: { code: 4401, reason: 'not authenticated' },
+  notAuthenticated: { code: NOT_AUTHENTICATED, reason: 'not authenticated' },
   forbidden: { code: 4403, reason: 'forbidden' },
   noHello: { code: 4408, reason: 'no hello in time' },
   frameTooLarge: { code: 4413, reason: 'frame too large' },

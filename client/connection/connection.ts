@@ -1,7 +1,7 @@
 // Connection: a client's one connection, maintained across losses and transports. It is the stateful shell around
 // connection-state.ts and owns the transport and the timers. Frames of a closed transport are ignored.
 import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
-import { CLOSE } from '@parley/protocol/close-code'
+import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import { onWake, platformStorage } from '#platform'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
 import type { ClientOptions, Clock, Logger } from '../client-options.ts'
@@ -349,7 +349,7 @@ export class Connection {
     const openMs = loss.openMs ?? (since === undefined ? 0 : (this.#active?.receivedAt ?? since) - since)
     this.#closeActive()
     const fallsBack = this.#selector.lost(loss, openMs)
-    const awaitsToken = code === CLOSE.notAuthenticated.code && this.#options.whenTurnedAway === 'wait'
+    const awaitsToken = code === NOT_AUTHENTICATED && this.#options.whenTurnedAway === 'wait'
     this.#apply({ type: 'lost', code, reason, fallsBack, retryAfterMs, awaitsToken })
     const { status: next, retryAt, attempt, error, transport } = this.#state
     this.logger?.debug({ code, attempt, status: next, door: transport.door }, 'connection lost')

@@ -19,6 +19,7 @@ import { Listeners } from '../listeners.ts'
 import { GapError, ParleyError } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
 import { withTurns } from './branch.ts'
+import { LoadingToolRunner } from './loading-tool-runner.ts'
 import { OfferedTools } from './offered-tools.ts'
 import { Reply, type Watcher } from './reply.ts'
 import { isEnded } from './run-view.ts'
@@ -26,7 +27,6 @@ import { type SendOptions, sendFrame } from './send-frame.ts'
 import type { ClientTool, Session } from './session.ts'
 import { type PresenceState, SessionPresence } from './session-presence.ts'
 import { type Delay, type MessageView, newSession, type SessionView } from './session-view.ts'
-import { ToolRunner } from './tool-runner.ts'
 
 export interface SessionOptions {
   /** The tools that the model may run on this machine while this client is attached. */
@@ -50,7 +50,7 @@ export class AttachedSession implements Session {
   readonly #listeners = new Listeners()
   readonly #watchers = new Set<Watcher>()
   readonly #tools: OfferedTools
-  readonly #runner: ToolRunner
+  readonly #runner: LoadingToolRunner
   readonly #onClose: () => void
   #state: SessionView
   #notified: SessionView
@@ -74,7 +74,7 @@ export class AttachedSession implements Session {
     this.#notified = this.#state
     this.#onClose = onClose
     this.presence = new SessionPresence((state) => connection.post({ type: 'presence', session: id, state }))
-    this.#runner = new ToolRunner(this, connection, this.#tools.list)
+    this.#runner = new LoadingToolRunner(this, connection, this.#tools.list)
     if (connection.state.status === 'open') this.opened()
   }
 

@@ -1,6 +1,7 @@
 // HttpTransport: a transport of HTTP requests. A feed reads each session; commands are posted, one at a time per
 // session. The answer to a command that ends a run is delivered only after everything up to the end of the run.
 import type { Attach, ClientFrame, ServerFrame, SetPresence, Welcome } from '@parley/protocol'
+import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import { acquireStream, isHidden, MAX_COMMANDS, MAX_READERS, onHide } from '#platform'
 import { httpUrl } from '../../client-options.ts'
 import { Semaphore } from '../../semaphore.ts'
@@ -335,7 +336,7 @@ function hasTools(attach: Attach): boolean {
 /** The close code that a WebSocket would get. */
 function codeOf(failure: HttpFailure | undefined): number {
   if (failure?.kind !== 'problem') return ABNORMAL
-  if (failure.code === 'unauthenticated') return 4401
+  if (failure.code === 'unauthenticated') return NOT_AUTHENTICATED
   return failure.code === 'forbidden' || failure.code === 'origin_not_allowed' ? 4403 : ABNORMAL
 }
 

@@ -3,6 +3,7 @@
 //
 //   opening ──first answer──► attached ──break──► opening, from its position        any ──► closed
 import type { Attach, EntryFrame, Presence, ServerFrame } from '@parley/protocol'
+import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import type { ReconnectPolicy } from '../../backoff.ts'
 import { backoff } from '../../backoff.ts'
 import type { Clock } from '../../client-options.ts'
@@ -321,7 +322,7 @@ export class SessionFeed {
     const { code, retryable, retryAfterMs } = failure
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (code === 'unauthenticated') {
-      this.#ports.lost({ kind: 'by-server', code: 4401, reason: 'not authenticated' })
+      this.#ports.lost({ kind: 'by-server', code: NOT_AUTHENTICATED, reason: 'not authenticated' })
     } else if (code === 'going_away') {
       this.#ports.lost({ kind: 'by-server', code: 4503, reason: failure.message, ...retry })
     } else if (!retryable || !this.#position.attached || this.#breaks >= MAX_REFUSALS) {

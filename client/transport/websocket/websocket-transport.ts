@@ -1,7 +1,7 @@
 // WebSocketTransport: frames over one WebSocket. Frames of a closed socket are ignored.
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
-import { LIMITS } from '@parley/protocol/limits'
+import { FRAME_BYTES } from '@parley/protocol/limits'
 import { makeId } from '@parley/protocol/make-id'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
@@ -28,7 +28,7 @@ export class WebSocketTransport implements Transport {
   #renewal: string | undefined
   #closed = false
   /** The server's limit of a message, in bytes. */
-  #maxBytes: number = LIMITS.frameBytes
+  #maxBytes: number = FRAME_BYTES
 
   constructor(options: TransportOptions, handler: TransportHandler) {
     this.#options = options
@@ -103,7 +103,7 @@ export class WebSocketTransport implements Transport {
     if (!this.#welcomed) {
       const welcome = frames.find((frame) => frame.type === 'welcome')
       this.#welcomed = welcome !== undefined
-      this.#maxBytes = welcome?.limits.frameBytes ?? LIMITS.frameBytes
+      this.#maxBytes = welcome?.limits.frameBytes ?? FRAME_BYTES
     }
     this.#deliver(frames.filter((frame) => !this.#isAboutToken(frame)))
   }
