@@ -1,5 +1,6 @@
 // The public API of Parley's chat transport for the AI SDK.
 
+export { ParleyClient } from '@parley/client'
 export type { ChatTool } from './chat-tools.ts'
 export {
   type FollowedChat,

@@ -1,15 +1,14 @@
 // npm run pack:check: packs the packages that are published, checks each tarball, installs all of them into an empty project
-// for each runtime, and talks to the server that `npx` starts from its tarball. It also follows the README of the client, from an empty
-// folder; test/clients/front-ends.outside.test.ts follows those of the packages for pages. Needs the npm registry.
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+// for each runtime, and talks to the server that `npx` starts from its tarball. It also follows the README of each package, from an empty
+// folder to a chat. Needs the npm registry, and Chromium.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { followReadme, startServer } from './follow-readme.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PACKAGES = ['protocol', 'client', 'react', 'ai-sdk', 'server']
@@ -34,6 +33,8 @@ import { ParleyClient } from '@parley/client'
 import { useSession } from '@parley/react'
 console.log(ParleyChatTransport, ParleyClient, useSession)
 `
+/** What the program of a README prints. Those of the other packages show a chat in a page. */
+const PRINTS = { protocol: '524288', client: 'demo model' }
 const ONE_RUN_MS = 300_000
 
 const folder = mkdtempSync(join(tmpdir(), 'parley-pack-'))
@@ -69,54 +70,15 @@ function lint(tarballs) {
   }
 }
 
-/** Starts the server as `npx @parley/server` does. */
-async function serve({ protocol, server }) {
-  const path = project('server', [protocol, server])
-  const env = { ...process.env, PARLEY_PORT: '0', PARLEY_DATA: join(path, 'data'), PARLEY_CONFIG: '' }
-  delete env.PARLEY_CONFIG
-  const child = spawn('npx', ['--no-install', 'parley-server'], {
-    cwd: path,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const listening = new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`The server exited with ${code}.`)))
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const url = /http:\/\/[\d.:]+/.exec(line.includes('listening') ? line : '')?.[0]
-      if (url !== undefined) resolve(url)
-    })
-  })
-  return { child, url: await listening }
-}
-
-/** Commands and lines of a README's first steps. */
-const MOST_LINES = 10
-
-/** Follows the first steps of the client's README, with the tarballs. */
-function followReadme({ protocol, client }, url) {
-  const readme = readFileSync(join(ROOT, 'client/README.md'), 'utf8')
-  const [commands, program] = ['sh', 'js'].map(
-    (kind) => new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 's').exec(readme)?.[1] ?? '',
-  )
-  const lines = `${commands}${program}`.split('\n').filter((line) => line.trim() !== '')
-  if (lines.length > MOST_LINES) throw new Error(`The README of the client has ${lines.length} commands and lines.`)
-  if (!commands.includes('npm install @parley/client')) throw new Error('The README of the client does not install it.')
-  const path = project('readme', [protocol, client])
-  writeFileSync(join(path, 'chat.mjs'), program.replace('http://127.0.0.1:8080', url))
-  const answer = run('node', ['chat.mjs'], path)
-  if (!answer.includes('demo model')) throw new Error(`The program of the client's README prints: ${answer}`)
-  say(`client: its README leads to an answer in ${lines.length} commands and lines`)
-}
-
 async function main() {
   const tarballs = pack()
   lint(tarballs)
-  const { child, url } = await serve(tarballs)
+  const serverProject = project('server', [tarballs.protocol, tarballs.server])
+  const { url, stop } = await startServer('npx @parley/server', serverProject, join(folder, 'data'))
   try {
     const page = await (await fetch(url)).text()
     if (!page.includes('/assets/')) throw new Error('The package of the server has no page.')
     say(`server: npx serves the page at ${url}`)
-    followReadme(tarballs, url)
     for (const runtime of RUNTIMES) {
       const path = project(runtime.name, [tarballs.protocol, tarballs.client, runtime.package])
       writeFileSync(join(path, 'program.mjs'), PROGRAM)
@@ -131,14 +93,20 @@ async function main() {
     writeFileSync(join(path, 'main.js'), PAGE_SCRIPT)
     run(join(path, 'node_modules/.bin/vite'), ['build', '--logLevel', 'error'], path)
     const assets = join(path, 'dist/assets')
-    const sizes = readdirSync(assets).map(
-      (file) => `${file} ${gzipSync(readFileSync(join(assets, file))).length} bytes`,
-    )
-    say(`Vite: ${sizes.join(', ')} (gzip, with React)`)
+    for (const file of readdirSync(assets)) {
+      const content = readFileSync(join(assets, file))
+      const sizes = [brotliCompressSync(content).length, gzipSync(content).length]
+      say(`Vite: ${file} has ${sizes.join(' bytes with brotli, ')} with gzip`)
+    }
   } finally {
-    const exited = once(child, 'exit')
-    child.kill('SIGTERM')
-    await exited
+    await stop()
+  }
+  for (const name of PACKAGES) {
+    const path = join(folder, `readme-${name}`)
+    mkdirSync(path)
+    const readme = join(ROOT, name, 'README.md')
+    const lines = await followReadme({ readme, path, tarballs, serverProject, prints: PRINTS[name] })
+    say(`${name}: its README leads to its result in ${lines} commands and lines`)
   }
 }
 

@@ -1,5 +1,5 @@
-// The programs of docs/front-ends.md and of the README of each package, as a new project gets them: with packed packages of Parley, bundled
-// by Vite, in Chromium. Each streams an answer, and shows the whole of it after a reload in the middle.
+// The programs of docs/front-ends.md, as a new project gets them: with packed packages of Parley, bundled by Vite, in Chromium. Each streams
+// an answer, and shows the whole of it after a reload in the middle. `npm run pack:check` follows the README of each package.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
@@ -17,7 +17,6 @@ const SOURCE = join(ROOT, 'examples/front-ends')
 const PACKAGES = ['protocol', 'client', 'react', 'ai-sdk']
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
 const PROGRAMS = ['use-chat', 'react-hooks', 'assistant-ui', 'ag-ui', 'plain']
-const READMES = ['react', 'ai-sdk']
 
 let world: PageWorld
 let box: Middlebox
@@ -45,11 +44,6 @@ function build(url: string): string {
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder)) if (name !== 'node_modules') rmSync(join(folder, name), { recursive: true })
   cpSync(SOURCE, folder, { recursive: true })
-  for (const name of READMES) {
-    const html = `<!doctype html><div id="root"></div><script type="module" src="/readme-${name}.tsx"></script>`
-    writeFileSync(join(folder, `readme-${name}.html`), html)
-    writeFileSync(join(folder, `readme-${name}.tsx`), programOf(name))
-  }
   for (const name of readdirSync(folder)) {
     if (!/\.(tsx?|html)$/.test(name)) continue
     const text = readFileSync(join(folder, name), 'utf8')
@@ -89,27 +83,6 @@ describe.each(PROGRAMS)('%s', (program) => {
     if (program === 'ag-ui') visitor.excuse('network error')
   })
 })
-
-describe.each(READMES)('the README of @parley/%s', (name) => {
-  it('has a program that streams an answer, also over a reload', async () => {
-    const { page } = await (await world.come()).open(`${box.url}/readme-${name}.html`)
-    const whole = demoCount(60)
-    await page.locator('input[name=text]').fill('/demo count=60 rate=20 ttft=0')
-    await page.keyboard.press('Enter')
-    await page.locator('p').filter({ hasText: '0 1 2' }).waitFor()
-    await page.reload()
-    await page.locator('p').filter({ hasText: whole }).waitFor()
-    expect((await page.locator('#root').innerText()).split(whole)).toHaveLength(2)
-  })
-})
-
-/** The program of a README, with the line that shows it. */
-function programOf(name: string): string {
-  const readme = readFileSync(join(ROOT, name, 'README.md'), 'utf8')
-  const [, program = ''] = /```tsx\n(.*?)```/s.exec(readme) ?? []
-  const shown = `createRoot(document.getElementById('root')).render(<Chat />)`
-  return `import { createRoot } from 'react-dom/client'\n${program.replace('my-chat', `readme-${name}`)}\n${shown}\n`
-}
 
 async function send(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message').fill(text)
