@@ -102,10 +102,8 @@ export const MessageEvent = z.object({
   title: z.string().optional(),
   /** Input for its run only. */
   context: Context.optional(),
-  /**
-   * The log has an abridged message: `context` lacks its `history`, and a `content` beyond 1 MiB is shortened. The model gets
-   * the whole. `segment` and `digest` are the server's own.
-   */
+  /** An abridged message: `context` lacks its `history`, and a `content` beyond 1 MiB is shortened. The model gets the whole. */
+  // `segment` and `digest` are the server's own.
   abridged: z.object({ segment: Count, digest: z.string() }).optional(),
   /** Names of the client tools that were available when it was sent. */
   tools: z.array(ToolName).optional(),
@@ -349,6 +347,8 @@ export const SessionUpdated = z.object({
   title: z.string().max(255).optional(),
   /** Client tools; each replaces the one with the same name and the same `by`. */
   tools: z.array(DeclaredTool).optional(),
+  /** Runs whose responses were deleted: the OpenAI-compatible API no longer serves them. Adds to those of earlier entries. */
+  deletedResponses: z.array(Id).optional(),
 })
 
 /** The session is deleted for everyone: no later entry counts, and earlier entries are purged. */

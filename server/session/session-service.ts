@@ -63,6 +63,8 @@ export interface SessionService {
   giveRole(session: string, caller: Caller, user: string, role: Role): Promise<void>
   removeMember(session: string, caller: Caller, user: string): Promise<void>
   rename(session: string, caller: Caller, title: string): Promise<void>
+  /** The OpenAI-compatible API no longer serves the response of this run. @throws ReplyError too_large after 1,000 in one session */
+  deleteResponse(session: string, caller: Caller, run: string): Promise<void>
 }
 
 export interface SessionServiceOptions {
@@ -89,6 +91,8 @@ export interface SessionServiceOptions {
 }
 
 const APPROVAL_MS = 10 * 60_000
+/** The log and the state of a session keep their ids. */
+const MAX_DELETED_RESPONSES = 1_000
 
 export function createSessionService(options: SessionServiceOptions): SessionService {
   const { stores, sessions, logger } = options
@@ -302,6 +306,19 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
             ? undefined
             : { subject: 'meta', event: { type: 'session.updated', title }, expect: state.lastMetaSeq },
         )
+      }),
+
+    deleteResponse: (id, caller, run) =>
+      withPermission(id, caller, 'manage', async (session) => {
+        await compareAndAppendAtTip(log, session, ({ deletedResponses, lastMetaSeq }) => {
+          if (deletedResponses.has(run)) return undefined
+          if (deletedResponses.size >= MAX_DELETED_RESPONSES) {
+            const words = `This session has ${MAX_DELETED_RESPONSES} deleted responses. To delete all of it, use DELETE /v1/sessions/${id}.`
+            throw new ReplyError('too_large', words)
+          }
+          const event = { type: 'session.updated' as const, deletedResponses: [run] }
+          return { subject: 'meta', event, expect: lastMetaSeq }
+        })
       }),
   }
 }

@@ -121,6 +121,10 @@ export function applyEntry(state: SessionState, entry: LoggedEvent, owned?: Owne
         lastMetaSeq: entry.seq,
         title: event.title ?? state.title,
         tools: event.tools === undefined ? state.tools : declare(state.tools, event.tools),
+        deletedResponses:
+          event.deletedResponses === undefined
+            ? state.deletedResponses
+            : new Set([...state.deletedResponses, ...event.deletedResponses]),
       }
     case 'member.joined':
     case 'member.left':
@@ -321,12 +325,25 @@ function updateRun(
 
 /** The state after an output, without a spread (as for `withOutput`). */
 function withRuns(
-  { title, tools, members, lastMetaSeq, messages, ended, commands, deleted }: SessionState,
+  { title, tools, deletedResponses, members, lastMetaSeq, messages, ended, commands, deleted }: SessionState,
   seq: Seq,
   open: readonly RunRecord[],
   children: readonly RunRecord[],
 ): SessionState {
-  return { seq, title, tools, members, lastMetaSeq, messages, open, children, ended, commands, deleted }
+  return {
+    seq,
+    title,
+    tools,
+    deletedResponses,
+    members,
+    lastMetaSeq,
+    messages,
+    open,
+    children,
+    ended,
+    commands,
+    deleted,
+  }
 }
 
 function withCommand(commands: readonly CommandRecord[], command: CommandRecord): readonly CommandRecord[] {

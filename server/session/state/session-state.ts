@@ -32,6 +32,8 @@ export interface SessionState {
   readonly seq: Seq
   readonly title: string | undefined
   readonly tools: ToolDeclarations
+  /** Runs whose responses were deleted. */
+  readonly deletedResponses: ReadonlySet<string>
   readonly members: Members
   /** The last sequence number on subject `meta`. */
   readonly lastMetaSeq: Seq
@@ -52,6 +54,7 @@ export const EMPTY_SESSION: SessionState = {
   seq: 0,
   title: undefined,
   tools: new Map(),
+  deletedResponses: new Set(),
   members: NO_MEMBERS,
   lastMetaSeq: 0,
   messages: [],

@@ -19,6 +19,7 @@ export function applyDeletion(state: SessionState, seq: Seq, time: number, event
     seq,
     title: undefined,
     tools: new Map(),
+    deletedResponses: new Set(),
     members: NO_MEMBERS,
     lastMetaSeq: seq,
     messages: [],

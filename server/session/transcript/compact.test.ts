@@ -80,3 +80,16 @@ it('drops the tools of a user who left, but not those of the same user’s retur
     { name: 'c', by: 'eve' },
   ])
 })
+
+it('keeps all deleted responses, also beside later settings and departures', () => {
+  const update = (fields: object): Event => ({ type: 'session.updated', ...fields })
+  const events = compacted(
+    update({ deletedResponses: ['r1'] }),
+    update({ title: 'Plans', deletedResponses: ['r2', 'r1'] }),
+    update({ tools: [{ name: 'a', by: 'eve' }] }),
+    { type: 'member.left', user: 'eve', by: 'ada' },
+  )
+  expect(events.filter(({ type }) => type === 'session.updated')).toEqual([
+    update({ title: 'Plans', deletedResponses: ['r1', 'r2'] }),
+  ])
+})

@@ -70,8 +70,9 @@ export function compact(compacted: readonly CompactedEntry[], entries: Iterable<
       case 'member.left':
         kept.push(entry)
         if (updated !== undefined) {
-          const { title, tools = [] } = updated.event
-          updated = { at: updated.at, event: updateOf(title, withoutUser(declare(new Map(), tools), event.user)) }
+          const { tools = [] } = updated.event
+          const remaining = withoutUser(declare(new Map(), tools), event.user)
+          updated = { at: updated.at, event: updateOf(updated.event, remaining) }
         }
         break
       case 'message':
@@ -253,14 +254,23 @@ function mergeUpdates(
 ): EventOf<'session.updated'> {
   if (previous === undefined) return event
   const tools = declare(declare(new Map(), previous.tools ?? []), event.tools ?? [])
-  return updateOf(event.title ?? previous.title, tools)
+  const title = event.title ?? previous.title
+  const deleted = new Set([...(previous.deletedResponses ?? []), ...(event.deletedResponses ?? [])])
+  return updateOf({ title, deletedResponses: [...deleted] }, tools)
 }
 
-function updateOf(title: string | undefined, tools: ToolDeclarations): EventOf<'session.updated'> {
+function updateOf(
+  {
+    title,
+    deletedResponses = [],
+  }: Pick<EventOf<'session.updated'>, 'deletedResponses'> & { title?: string | undefined },
+  tools: ToolDeclarations,
+): EventOf<'session.updated'> {
   return {
     type: 'session.updated',
     ...(title === undefined ? {} : { title }),
     ...(tools.size === 0 ? {} : { tools: [...tools.values()].flat() }),
+    ...(deletedResponses.length === 0 ? {} : { deletedResponses }),
   }
 }
 

@@ -60,20 +60,47 @@ describe('a deleted response', () => {
     const answer = await fetch(`${h.server.url}/v1/responses/${id}`, { method: 'DELETE' })
     expect([answer.status, await answer.json()]).toEqual([200, { id, object: 'response', deleted: true }])
     await h.deleted(id)
-    expect((await failure(h.client.responses.retrieve(id))).status).toBe(410)
+    expect((await failure(h.client.responses.retrieve(id))).status).toBe(404)
     const other = await create()
     await h.client.responses.delete(other.id)
     await h.deleted(other.id)
   })
 
-  it('must be alone in its session', async () => {
+  it('does not exist for this API, and those that continue from it do', async () => {
+    const { responses } = h.client
     const first = await create()
     const second = await create({ previous_response_id: first.id })
-    for (const { id } of [first, second]) {
-      expect(await failure(h.client.responses.delete(id))).toMatchObject({ status: 400, param: 'id' })
-      expect(await h.client.responses.retrieve(id)).toMatchObject({ output_text: demoText(INPUT) })
+    const [item] = first.output
+    await responses.delete(first.id)
+    for (const request of [
+      () => responses.retrieve(first.id),
+      () => responses.cancel(first.id),
+      () => responses.inputItems.list(first.id),
+      () => responses.delete(first.id),
+      () => responses.delete('resp_x'),
+    ]) {
+      expect((await failure(request())).status).toBe(404)
     }
-    expect((await failure(h.client.responses.delete('resp_x'))).status).toBe(404)
+    const continued = { status: 400, code: 'previous_response_not_found' }
+    expect(await failure(create({ previous_response_id: first.id }))).toMatchObject(continued)
+    const reference = { type: 'item_reference', id: item?.id }
+    expect((await failure(create({ input: [reference, { role: 'user', content: INPUT }] }))).status).toBe(400)
+    expect(await responses.retrieve(second.id)).toMatchObject({ output_text: demoText(INPUT) })
+    const third = await create({ previous_response_id: second.id })
+    expect((await responses.inputItems.list(third.id)).data).toHaveLength(5)
+    await responses.delete(third.id)
+    // Nothing else is left.
+    await responses.delete(second.id)
+    await h.deleted(second.id)
+  })
+
+  it('ends if it is being made', async () => {
+    await create({ conversation: 'busy' })
+    const { id } = await create({ conversation: 'busy', input: '/demo count=1000 rate=20', background: true })
+    await h.client.responses.delete(id)
+    expect((await failure(h.client.responses.retrieve(id))).status).toBe(404)
+    const next = await create({ conversation: 'busy' })
+    expect(next.output_text).toBe(demoText(INPUT))
   })
 })
 

@@ -1,5 +1,5 @@
 // Finds the run of a response, if the user of the request may read it.
-import { ReplyError } from '@parley/protocol'
+import { type MessageEvent, ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { withWholeMessages } from '../../session/large-messages.ts'
 import type { FoundRun } from '../../session/run-report.ts'
@@ -16,7 +16,10 @@ export interface FoundResponse {
   readonly found: FoundRun
 }
 
-/** @returns undefined if the response does not exist, must not be stored, or is in a session that the user may not read */
+/** Clients of OpenAI's API expect a response that they may not read, or that was deleted, not to exist. */
+const HIDDEN: ReadonlySet<string> = new Set(['forbidden', 'session_not_found', 'session_deleted'])
+
+/** @returns undefined if the response does not exist, was deleted, must not be stored, or is in a session that the user may not read */
 export async function lookUpResponse(
   ports: OpenAiPorts,
   request: HttpRequest,
@@ -24,15 +27,15 @@ export async function lookUpResponse(
 ): Promise<FoundResponse | undefined> {
   const name = parseResponseId(id)
   if (name === undefined) return undefined
+  let found: FoundRun | undefined
   try {
     await ports.service.admit(name.session, callerOf(request), 'read', true)
+    found = await lookUp(ports, name)
   } catch (error) {
-    const isForeign = error instanceof ReplyError && (error.code === 'forbidden' || error.code === 'session_not_found')
-    if (isForeign) return undefined
+    if (error instanceof ReplyError && HIDDEN.has(error.code)) return undefined
     throw error
   }
-  const found = await lookUp(ports, name)
-  if (found === undefined) return undefined
+  if (found === undefined || found.state.deletedResponses.has(name.run)) return undefined
   return headOf(name, found).isStored || ports.unstored?.has(id) === true ? { name, found } : undefined
 }
 
@@ -53,12 +56,13 @@ export async function withWholeConversation(ports: OpenAiPorts, response: FoundR
   return { state: whole, record, isCut: await isCut(ports.stores, name.session, whole, record.message) }
 }
 
-/** Whether the session has no other message. @throws StorageError */
-export function isAlone(ports: OpenAiPorts, { name, found }: FoundResponse): Promise<boolean> {
-  return ports.sessions.with(name.session, async ({ state }) => {
-    const [only, other] = state.messages
-    if (only === undefined || other !== undefined || only.event.id !== found.record.message) return false
-    return !(await hasEarlier(ports.stores, name.session, only.seq))
+/** Whether the session has no other message, except those of deleted responses. @throws StorageError */
+export function isAlone(ports: OpenAiPorts, { name }: FoundResponse): Promise<boolean> {
+  return ports.sessions.with(name.session, async ({ state: { messages, deletedResponses } }) => {
+    const isOther = ({ run }: MessageEvent): boolean => run !== name.run && !deletedResponses.has(run)
+    const [first] = messages
+    if (first === undefined || messages.some(({ event }) => isOther(event))) return false
+    return !(await hasEarlier(ports.stores, name.session, first.seq))
   })
 }
 

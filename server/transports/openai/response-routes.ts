@@ -5,7 +5,6 @@ import { ReplyError } from '@parley/protocol'
 import { z } from 'zod'
 import type { FoundRun } from '../../session/run-report.ts'
 import { commandIdOf, idempotencyKeyOf } from '../http/command-id.ts'
-import { HttpError } from '../http/http-error.ts'
 import type { HttpExchange } from '../http/http-exchange.ts'
 import type { HttpRequest } from '../http/http-request.ts'
 import type { Route } from '../http/route.ts'
@@ -95,10 +94,9 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     errors: asOpenAiError,
     async handle(exchange) {
       const { request } = exchange
-      const { name, found } = await find(ports, request)
-      if (found.record.ended === undefined) {
-        await ports.service.cancel({ type: 'cancel', id: commandIdOf(request), ...name }, callerOf(request, 'openai'))
-      }
+      const response = await find(ports, request)
+      const { name } = response
+      await end(ports, request, response)
       reply(exchange, name, await mustFind(ports, name))
     },
   }
@@ -110,13 +108,15 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
     async handle(exchange) {
       const { request } = exchange
       const response = await find(ports, request)
-      const { session } = response.name
-      await ports.service.admit(session, callerOf(request, 'openai'), 'manage')
+      const { session, run } = response.name
+      const caller = callerOf(request, 'openai')
+      await ports.service.admit(session, caller, 'manage')
       if (!(await isAlone(ports, response))) {
-        const words = `The session of this response has other messages. To delete all of it, use DELETE /v1/sessions/${session}.`
-        throw new HttpError('bad_request', words, { path: 'id' })
+        await end(ports, request, response)
+        await ports.service.deleteResponse(session, caller, run)
       }
-      await ports.deleteSession(session, callerOf(request, 'openai'))
+      // Another request may have deleted the others meanwhile.
+      if (await isAlone(ports, response)) await ports.deleteSession(session, caller)
       exchange.reply(200, { id: responseId(response.name), object: 'response', deleted: true })
     },
   }
@@ -132,6 +132,17 @@ export function responseRoutes(ports: OpenAiPorts): readonly Route[] {
   }
 
   return [create, upgrade, get, remove, inputItems, cancel, inputTokensRoute(ports)]
+}
+
+/** Cancels the run of a response that is being made. */
+async function end(ports: OpenAiPorts, request: HttpRequest, { name, found }: FoundResponse): Promise<void> {
+  if (found.record.ended !== undefined) return
+  try {
+    await ports.service.cancel({ type: 'cancel', id: commandIdOf(request), ...name }, callerOf(request, 'openai'))
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof ReplyError && error.code === 'no_active_run')) throw error
+  }
 }
 
 function reply(exchange: HttpExchange, name: JobName, found: FoundRun): void {

@@ -128,10 +128,7 @@ export async function previousOf(
   { previous_response_id: id }: Pick<ResponseRequest, 'previous_response_id'>,
 ): Promise<FoundResponse | undefined> {
   if (id === undefined || id === null) return undefined
-  const before = await lookUpResponse(ports, request, id).catch((error: unknown) => {
-    if (error instanceof ReplyError && error.code === 'session_deleted') return undefined
-    throw error
-  })
+  const before = await lookUpResponse(ports, request, id)
   if (before !== undefined) return before
   throw new HttpError('bad_request', RESPONSE_NOT_FOUND, { path: 'previous_response_id' })
 }

@@ -77,7 +77,8 @@ export function summaryOf(event: Event): string {
       return cut(`${share}${text}`)
     }
     case 'session.updated':
-      return cut(event.title === undefined ? 'tools' : `title: ${event.title}`)
+      if (event.title !== undefined) return cut(`title: ${event.title}`)
+      return event.deletedResponses === undefined ? 'tools' : cut(`deleted: ${event.deletedResponses.join(', ')}`)
     case 'member.joined':
       return `${event.user} is ${event.role}`
     case 'member.left':
