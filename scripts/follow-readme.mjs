@@ -1,5 +1,5 @@
 // Follows the first steps of a package's README in an empty folder: runs its commands as they are, saves its program where it says, and
-// checks what comes of it. Only what is not published yet is replaced: packages by tarballs, and ports by free ones.
+// checks the result. Only what is not published yet is replaced: packages by tarballs, and ports by free ones.
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'

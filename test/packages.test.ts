@@ -66,7 +66,7 @@ it('has a bill of materials with the packages that the server runs, and no other
   expect(components.filter(({ version, purl }) => version === '' || !purl.startsWith('pkg:npm/'))).toEqual([])
 })
 
-/** Bytes that a page loads, each file compressed by itself as a server sends it. */
+/** Bytes that a page loads, with each file compressed on its own, as a server sends it. */
 interface Size {
   readonly gzip: number
   readonly brotli: number
@@ -94,7 +94,7 @@ async function sizesOf(imports: readonly string[]): Promise<{ readonly first: Si
   const { output } = result as Rolldown.RolldownOutput
   const chunks = output.filter((each) => each.type === 'chunk')
   const [entry] = output
-  /** The chunk, and all that it imports. */
+  /** The chunk, and everything that it imports. */
   const reached = (chunk: Rolldown.OutputChunk): readonly Rolldown.OutputChunk[] => {
     const all = new Set([chunk])
     for (const each of all) for (const other of chunks) if (each.imports.includes(other.fileName)) all.add(other)
