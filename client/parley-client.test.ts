@@ -330,7 +330,7 @@ describe('client', () => {
   it('keeps a silent server that answers pings', async () => {
     const session = makeClient().session('s1')
     const peer = await server.accept()
-    await peer.welcome(15)
+    await peer.welcome(150)
     await peer.attach()
     for (let i = 0; i < 4; i += 1) {
       await peer.expect('ping')

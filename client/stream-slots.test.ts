@@ -39,7 +39,7 @@ describe('a stream slot', () => {
     const [first, ...others] = await acquired(5)
     expect(others.map((release) => release === undefined)).toEqual([false, false, false, true])
     first?.()
-    await vi.waitFor(() => expect(held.size).toBe(3))
+    await vi.waitFor(() => expect(held.size).toBe(3), 20_000)
     expect(await acquireStream(SERVER)).toBeDefined()
   })
 

@@ -27,7 +27,7 @@ function clientOf(options: Partial<ClientOptions> = {}): ParleyClient {
 it('lists the sessions page by page', async () => {
   const client = clientOf()
   for (const id of ['l1', 'l2', 'l3']) await client.session(id).send('/demo text=hi').accepted
-  await expect.poll(async () => (await client.sessions()).sessions.length, { timeout: 10_000 }).toBe(3)
+  await expect.poll(async () => (await client.sessions()).sessions.length, { timeout: 20_000 }).toBe(3)
   const first = await client.sessions({ limit: 2 })
   const second = await client.sessions({ limit: 2, before: first.next ?? '' })
   const ids = [...first.sessions, ...second.sessions].map(({ session }) => session)
@@ -60,7 +60,7 @@ it('reports the user’s limits and the rest of the budget', async () => {
   expect(budget?.resetsAt).toBeGreaterThan(Date.now())
   await client.session('m1').send('/demo count=20 rate=0').result()
   await expect
-    .poll(async () => (await client.me('m1')).budget?.left, { timeout: 10_000 })
+    .poll(async () => (await client.me('m1')).budget?.left, { timeout: 20_000 })
     .toBeLessThan(budget?.left ?? 0)
   await expect(client.me('not an id')).rejects.toMatchObject({ code: 'invalid_frame' })
 })

@@ -104,7 +104,7 @@ async function statusOf(url: string, init: RequestInit = {}, secret = SECRET): P
 const text = (response: Response): Promise<string> => response.text()
 
 async function exchange(): Promise<Exchange> {
-  await vi.waitFor(() => expect(exchanges.length).toBeGreaterThan(0))
+  await vi.waitFor(() => expect(exchanges.length).toBeGreaterThan(0), 20_000)
   return exchanges.at(-1) as Exchange
 }
 
@@ -234,7 +234,7 @@ it('holds the provider back while the owner is slow, and loses nothing', async (
   const { response: sent } = await exchange()
   const all = Buffer.alloc(8 * 1024 * 1024, 'abcdefgh')
   const ended = new Promise<void>((resolve) => sent.end(all, resolve))
-  await vi.waitFor(() => expect(server.held.bytes).toBeGreaterThanOrEqual(256 * 1024))
+  await vi.waitFor(() => expect(server.held.bytes).toBeGreaterThanOrEqual(256 * 1024), 20_000)
   expect(server.held.bytes).toBeLessThan(1024 * 1024)
   const got = Buffer.from(await response.arrayBuffer())
   await ended
@@ -402,7 +402,7 @@ it('answers a chunked body that is too large before its end', async () => {
   request.write(Buffer.alloc(2 * 1024 * 1024))
   expect(await answered).toBe(413)
   request.destroy()
-  await vi.waitFor(() => expect(server.held.bytes).toBe(0))
+  await vi.waitFor(() => expect(server.held.bytes).toBe(0), 20_000)
 })
 
 it('refuses heads beyond its limit', async () => {
@@ -455,7 +455,7 @@ it('holds a compressed body back before it grows', async () => {
   answer = ({ response }) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
   const owner = client(url)
   await owner.post('k1')
-  await vi.waitFor(() => expect(server.held.bytes).toBeGreaterThanOrEqual(256 * 1024))
+  await vi.waitFor(() => expect(server.held.bytes).toBeGreaterThanOrEqual(256 * 1024), 20_000)
   expect(server.held.bytes).toBeLessThan(1024 * 1024)
   await owner.release('k1')
   expect(server.held.bytes).toBe(0)

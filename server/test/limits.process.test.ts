@@ -160,7 +160,7 @@ describe('concurrent runs', () => {
     expect(await sent(await enter(node, await tokenOf('bob')), 'c4', 's4', 'hi')).toBe('ok')
     client.send({ type: 'cancel', id: 'c5', session: 's1' })
     await client.next('ok', 'c5')
-    await expect.poll(async () => (await me(ask)).runs?.active, { timeout: 10_000 }).toBe(1)
+    await expect.poll(async () => (await me(ask)).runs?.active, { timeout: 20_000 }).toBe(1)
     expect(await sent(client, 'c6', 's3', LONG)).toBe('ok')
   })
 })
@@ -248,8 +248,8 @@ describe('two nodes', () => {
     const token = await tokenOf('ann', { runs: 2, ...tokens(budget) })
     const asks = [asking(here, token), asking(there, token)] as const
     const runs = asks.map((ask, i) => ask(`/v1/sessions/s${i}/messages`, { content: LONG }))
-    await expect.poll(async () => (await me(asks[1])).runs?.active, { timeout: 10_000 }).toBe(2)
-    await expect.poll(async () => (await me(asks[0])).runs?.active, { timeout: 10_000 }).toBe(2)
+    await expect.poll(async () => (await me(asks[1])).runs?.active, { timeout: 20_000 }).toBe(2)
+    await expect.poll(async () => (await me(asks[0])).runs?.active, { timeout: 20_000 }).toBe(2)
     const third = await enter(there, token)
     expect(await sent(third, 'c1', 's2', LONG)).toBe('too_many_runs')
 
@@ -260,7 +260,7 @@ describe('two nodes', () => {
     expect(used).toBeGreaterThan(budget / 2)
     expect(used).toBeLessThan(budget + 1_600)
 
-    await expect.poll(async () => (await me(asks[1])).budget?.spent, { timeout: 10_000 }).toBeGreaterThanOrEqual(used)
+    await expect.poll(async () => (await me(asks[1])).budget?.spent, { timeout: 20_000 }).toBeGreaterThanOrEqual(used)
     await Promise.all([here.kill(), there.kill()])
     await there.start()
     expect((await me(asks[1])).budget).toMatchObject({ left: 0 })

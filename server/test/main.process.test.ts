@@ -235,7 +235,7 @@ describe('a shutdown', () => {
     const before = await connect()
     expect(await ready()).toBe(200)
     server.child.kill('SIGTERM')
-    await vi.waitFor(async () => expect(await ready()).toBe(503), { timeout: 5_000, interval: 20 })
+    await vi.waitFor(async () => expect(await ready()).toBe(503), { timeout: 20_000, interval: 20 })
     const late = await connect()
     await Promise.all([before.next('goaway'), late.next('goaway')])
     await expect(connect()).rejects.toThrow('503')

@@ -135,7 +135,7 @@ it('shows agents that work together as they stream, and lets people stop, approv
   const handed = page.locator('.answer').last()
   await handed.getByText('Handed over to support: a refund').waitFor()
   expect(await handed.locator('> .speaker').allTextContents()).toEqual(['lead', 'support'])
-  await expect.poll(() => page.getByLabel('Agent').inputValue(), { timeout: 10_000 }).toBe('')
+  await expect.poll(() => page.getByLabel('Agent').inputValue(), { timeout: 20_000 }).toBe('')
   expect(await page.getByLabel('Agent').locator('option:checked').textContent()).toBe('support (current)')
   await tab.send('/demo count=1 rate=0')
   await page.getByRole('article', { name: 'Answer from support', exact: true }).waitFor()

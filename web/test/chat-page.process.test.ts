@@ -159,7 +159,7 @@ describe('the chat page', () => {
     )
     await tab.page.getByText('Sure?').last().waitFor()
     await tab.page.getByRole('button', { name: 'Decline' }).click()
-    await expect.poll(() => tab.answer(1, 'completed'), { timeout: 10_000 }).toContain('"action":"decline"')
+    await expect.poll(() => tab.answer(1, 'completed'), { timeout: 20_000 }).toContain('"action":"decline"')
   })
 
   it('shows why an answer failed', async () => {

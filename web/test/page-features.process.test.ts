@@ -60,7 +60,7 @@ it('offers, remembers and exports what people look for first', async () => {
   await page.getByRole('radio', { name: 'Steer' }).check()
   await tab.send('faster, please')
   const session = await world.join(tab.session)
-  await expect.poll(() => session.state.messages.at(-1)?.policy, { timeout: 10_000 }).toBe('steer')
+  await expect.poll(() => session.state.messages.at(-1)?.policy, { timeout: 20_000 }).toBe('steer')
   // Escape in any part of the search bar closes only the bar.
   await page.keyboard.press('Control+f')
   const bar = page.getByRole('search', { name: 'Find in chat' })
@@ -76,7 +76,7 @@ it('offers, remembers and exports what people look for first', async () => {
   await tab.send('to another model')
   await page.locator('.answer[data-status=failed]').waitFor()
   const chosen = { text: 'to another model', model: 'compatible:other', agent: 'poet' }
-  await expect.poll(() => session.state.messages.at(-1), { timeout: 10_000 }).toMatchObject(chosen)
+  await expect.poll(() => session.state.messages.at(-1), { timeout: 20_000 }).toMatchObject(chosen)
   await page.reload()
   await tab.status('Live')
   expect(await page.getByLabel('Model').inputValue()).toBe('compatible:other')
@@ -95,7 +95,7 @@ it('offers, remembers and exports what people look for first', async () => {
   await box.fill('')
   // A new version of a message for a model that is gone asks for the current choice.
   await page.getByRole('button', { name: 'Regenerate' }).last().click()
-  await expect.poll(() => session.state.messages.length, { timeout: 10_000 }).toBe(4)
+  await expect.poll(() => session.state.messages.length, { timeout: 20_000 }).toBe(4)
   expect(session.state.messages.at(-1)).not.toHaveProperty('model')
   // A model that the server offers only by a pattern.
   const model = page.getByLabel('Model')
@@ -152,7 +152,7 @@ it('offers, remembers and exports what people look for first', async () => {
   await dialog.getByText('No chats found.').waitFor()
   // A visit without a message leaves no row.
   await search.fill('')
-  await expect.poll(() => dialog.locator('.sessions a').count(), { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => dialog.locator('.sessions a').count(), { timeout: 20_000 }).toBe(2)
   expect(await dialog.locator(`.sessions a[href*="${tab.session}"]`).count()).toBe(0)
   await search.fill('bern ZÜRICH')
   await dialog

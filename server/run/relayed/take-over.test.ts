@@ -108,7 +108,7 @@ it('continues an answer in the middle, with one request to the provider', async 
   expect(texts(await h.entries('s'))).toEqual(['thinking', 'one two three'])
   expect(provider.requests).toHaveLength(1)
   expect(bypassed).toEqual([])
-  await vi.waitFor(() => expect(relayServer.held.streams).toBe(0))
+  await vi.waitFor(() => expect(relayServer.held.streams).toBe(0), 20_000)
 })
 
 it('continues within streamed arguments, and makes each call once', async () => {
@@ -258,7 +258,7 @@ it('ends the request to the provider when the run is cancelled', async () => {
   await output(h, 'one')
   await h.service.cancel({ type: 'cancel', id: 'c1', session: 's' }, CALLER)
   await request.closed
-  await vi.waitFor(() => expect(relayServer.held.streams).toBe(0))
+  await vi.waitFor(() => expect(relayServer.held.streams).toBe(0), 20_000)
 })
 
 it('ends the request to the provider when the run is cancelled after its driver was lost', async () => {

@@ -87,7 +87,7 @@ describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) =>
     const before = fixture.tools
     await fixture.change(before.map((tool) => (tool.name === 'echo' ? { ...tool, name: 'echo.v2' } : tool)))
     await vi.waitFor(async () => expect(names(await toolsOf(servers))).toContain('fix_echo_v2_8cbbf91b'), {
-      timeout: 5_000,
+      timeout: 20_000,
     })
     expect(await call(tools, 'fix_echo', { text: 'x' })).toEqual({
       error: 'The MCP server fix no longer has the tool fix_echo.',
@@ -116,7 +116,7 @@ describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) =>
       error: expect.stringMatching(/^The MCP server fix is not available: (ECONNREFUSED|UND_ERR_SOCKET)\.$/),
     })
     await fixture.listen()
-    await vi.waitFor(async () => expect(names(await toolsOf(servers))).toContain('fix_echo'), { timeout: 5_000 })
+    await vi.waitFor(async () => expect(names(await toolsOf(servers))).toContain('fix_echo'), { timeout: 20_000 })
     const later = await toolsOf(servers)
     await fixture.stop()
     expect(await call(later, 'fix_echo', { text: 'x' })).toMatchObject({
@@ -126,7 +126,7 @@ describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) =>
     // The previous list stays, because the new one cannot be checked.
     vi.spyOn(schemaPool, 'checkSchema').mockRejectedValue(new ReplyError('rate_limited'))
     // The older version has a new session now.
-    await vi.waitFor(async () => expect(await call(later, 'fix_echo', { text: 'x' })).toEqual({ output: 'x' }))
+    await vi.waitFor(async () => expect(await call(later, 'fix_echo', { text: 'x' })).toEqual({ output: 'x' }), 20_000)
   })
 
   it('never gets one person’s credential for a call of another', async () => {
@@ -163,7 +163,7 @@ describe.each<Era>(['modern', 'legacy'])('an MCP server over HTTP, %s', (era) =>
     const headers = { Authorization: 'Bearer {claim:token}' }
     const servers = connect({ fix: { url, headers } }, { idleMs: 50 })
     const tools = await toolsOf(servers)
-    await vi.waitFor(() => expect([servers.connections, fixture.sessions]).toEqual([0, 0]))
+    await vi.waitFor(() => expect([servers.connections, fixture.sessions]).toEqual([0, 0]), 20_000)
     // A run that waited for an approval meanwhile connects again.
     expect(await call(tools, 'fix_whoami')).toEqual({ output: "Bearer ada's token" })
   })
@@ -183,7 +183,7 @@ describe('a task of an MCP server', () => {
       fixture.aborted = resolve
     })
     const called = call(tools, 'fix_task', {}, stop.signal)
-    await vi.waitFor(() => expect(fixture.callers.length).toBe(2))
+    await vi.waitFor(() => expect(fixture.callers.length).toBe(2), 20_000)
     stop.abort()
     expect(await called).toEqual({ error: 'The run has ended.' })
     await cancelled
@@ -205,7 +205,7 @@ describe('an MCP server over stdio', () => {
       old: { ...program, args: [STDIO], env: { ...program.env, STARTS: starts } },
       new: { ...program, args: [STDIO, 'modern'] },
     })
-    await vi.waitFor(async () => expect(names(await toolsOf(servers)).length).toBe(10), { timeout: 10_000 })
+    await vi.waitFor(async () => expect(names(await toolsOf(servers)).length).toBe(10), { timeout: 20_000 })
     const tools = await toolsOf(servers)
     expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' })
     expect(await call(tools, 'old_env')).toEqual({ output: expect.stringMatching(/^legacy yes undefined \d+$/) })
@@ -215,11 +215,11 @@ describe('an MCP server over stdio', () => {
     const lost = { error: 'The connection to the MCP server broke during the call. The tool may have taken effect.' }
     expect(await call(tools, 'old_die')).toEqual(lost)
     await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
-      timeout: 5_000,
+      timeout: 20_000,
     })
     expect(await call(tools, 'old_big')).toEqual({ error: 'The output of the tool is larger than 262144 bytes.' })
     await vi.waitFor(async () => expect(await call(tools, 'old_add', { a: 1, b: 2 })).toEqual({ output: '3' }), {
-      timeout: 5_000,
+      timeout: 20_000,
     })
     rmSync(folder, { recursive: true })
   }, 30_000)
@@ -236,7 +236,7 @@ describe('an MCP server over stdio', () => {
           error: expect.stringMatching(/silent is not available: it did not answer within 300 ms/),
         })
       },
-      { timeout: 5_000 },
+      { timeout: 20_000 },
     )
   })
 })

@@ -39,7 +39,7 @@ describe('the older version', () => {
     await began
     stop.abort()
     expect(await called).toEqual({ error: 'The run has ended.' })
-    await vi.waitFor(() => expect(signals.map(({ aborted }) => aborted)).toEqual([true]))
+    await vi.waitFor(() => expect(signals.map(({ aborted }) => aborted)).toEqual([true]), 20_000)
   })
 
   it.each([400, 404])('connects again once if the server answers %i for a session that it forgot', async (status) => {

@@ -246,7 +246,7 @@ describe('a body', () => {
       'POST /things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n',
     )
     large.write(`{"name":"${'x'.repeat(50_000)}`)
-    await vi.waitFor(() => expect(budget.used).toBeGreaterThan(50_000))
+    await vi.waitFor(() => expect(budget.used).toBeGreaterThan(50_000), 20_000)
     const answer = await post(JSON.stringify({ name: 'x'.repeat(20_000) }))
     expect([answer.status, answer.headers.has('retry-after')]).toEqual([503, true])
     expect((await post('{"name":"x"}')).status).toBe(201)

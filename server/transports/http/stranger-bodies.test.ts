@@ -74,7 +74,7 @@ test('the server reads only the beginning of a body until the user is known, the
     // What the kernel buffers is not read: the socket's side of the client is stuck.
     expect(connections.every(({ socket }) => socket.writableLength > 0)).toBe(true)
     expect(strangers.used).toBeGreaterThanOrEqual(3 * 64 * 1024)
-  })
+  }, 20_000)
   const before = strangers.used
   expect(before).toBeLessThanOrEqual(3 * ONE)
   // Other requests are answered meanwhile, in the same process: time enough for more chunks, if there were any.
@@ -88,9 +88,9 @@ test('the server reads only the beginning of a body until the user is known, the
 test('the bodies of all strangers together are limited: more are refused with 503, and the others are answered', async () => {
   const strangers = await open(100 * 1024)
   const first = await post(60_000)
-  await vi.waitFor(() => expect(strangers.used).toBeGreaterThan(60_000))
+  await vi.waitFor(() => expect(strangers.used).toBeGreaterThan(60_000), 20_000)
   const second = await post(60_000)
-  await vi.waitFor(() => expect(harness.transport.requests).toBe(2))
+  await vi.waitFor(() => expect(harness.transport.requests).toBe(2), 20_000)
   expect(strangers.used).toBeLessThanOrEqual(100 * 1024)
   publish()
   expect(await first.until('"length"')).toMatch(/^HTTP\/1\.1 201 /)
@@ -101,7 +101,7 @@ test('the bodies of all strangers together are limited: more are refused with 50
 test('a refused request is answered, and its connection stays usable, also if the server stopped reading its body', async () => {
   await open(64 * MIB)
   const connection = await post(2 * MIB)
-  await vi.waitFor(() => expect(answers.length).toBeGreaterThan(0))
+  await vi.waitFor(() => expect(answers.length).toBeGreaterThan(0), 20_000)
   for (const answer of answers) answer.writeHead(500).end()
   expect(await connection.until('requestId')).toMatch(/^HTTP\/1\.1 503 /)
   connection.write('GET /things HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
