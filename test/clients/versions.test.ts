@@ -13,7 +13,7 @@ it('names the tested version of every client', () => {
     .map((path) => read(`test/clients/${path}`))
     .join('\n')
     .replaceAll(
-      /<\/artifactId>\s*<version>|==|(?:\[[a-z]+\])|": "(?:npm:)?|@(?=\d)| = (?:\{ version = )?"=?| v(?=\d)/g,
+      /<\/artifactId>\s*<version>|==|(?:\[[a-z,-]+\])|": "(?:npm:)?|@(?=\d)| = (?:\{ version = )?"=?| v(?=\d)/g,
       ' ',
     )
     .replaceAll(/ +/g, ' ')
