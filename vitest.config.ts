@@ -33,8 +33,8 @@ export default defineConfig({
           name: 'quick',
           include: ['**/*.test.ts', '**/*.test.tsx'],
           exclude: [...outside, ...withProcesses, ...withMocks],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
           // Loading the modules again for each file took a third of the time. Globals and mocks are restored after each test.
           isolate: false,
           restoreMocks: true,
