@@ -77,6 +77,7 @@ async function ready(node: ServerProcess): Promise<number> {
 /** For conditions without an event; the timeout is generous for slow machines. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
+// On a busy machine the second driver may be replaced, too, so the last epoch may be above 2.
 describe('an active run', () => {
   it('is handed over by a node that shuts down, without a timeout', async () => {
     // Longer than the test.
@@ -93,7 +94,7 @@ describe('an active run', () => {
     expect(await stopped).toBe(0)
     await moved.ended('handed', run)
     expectWhole(moved, 'handed', run)
-    expect(moved.session('handed').run(run).ended?.epoch).toBe(2)
+    expect(moved.session('handed').run(run).ended?.epoch).toBeGreaterThanOrEqual(2)
   })
 
   it('is taken over when its node is killed', async () => {
@@ -107,7 +108,7 @@ describe('an active run', () => {
     const moved = await move(reader, second, 'killed')
     await moved.ended('killed', run)
     expectWhole(moved, 'killed', run)
-    expect(moved.session('killed').run(run).ended?.epoch).toBe(2)
+    expect(moved.session('killed').run(run).ended?.epoch).toBeGreaterThanOrEqual(2)
   })
 
   it('is not disturbed by a stalled driver that was replaced', async () => {
@@ -124,7 +125,6 @@ describe('an active run', () => {
     first.resume()
     await moved.ended('stalled', run)
     expectWhole(moved, 'stalled', run)
-    // On a busy machine the second driver may be replaced, too.
     expect(moved.session('stalled').run(run).ended?.epoch).toBeGreaterThanOrEqual(2)
     const returned = await attachTo(first, 'stalled')
     await expect.poll(() => returned.session('stalled').run(run).ended, WAIT).toBeDefined()

@@ -290,7 +290,7 @@ describe('reading while runs are compacted', () => {
     const appending = [appendUntilDone('run.a', 5), appendUntilDone('run.b', 23), appendUntilDone('run.c', 90)]
     let after = 0
     let read = 0
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 60; round++) {
       const entries = await collect(there.log, 's', formatCursor(here.log.epoch, after))
       const before = new Map<string, number>()
       for (const { subject, seq, prev, rollup } of entries) {
