@@ -340,7 +340,6 @@ describe('malicious content', () => {
 
 describe('the page with all its cards', () => {
   it.each([
-    ['light', { colorScheme: 'light' as const, viewport: { width: 1_280, height: 900 } }],
     ['dark', { colorScheme: 'dark' as const, viewport: { width: 1_280, height: 900 } }],
     ['phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
   ])('is accessible: %s', async (name, options) => {

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openLmdbStores } from '../../server/store/lmdb/stores.ts'
 import type { SessionLog } from '../../server/store/ports/session-log.ts'
 import { isFirefox } from './browser.ts'
-import { GROWING, LAST, MARKS } from './hostile-answers.ts'
+import { AROUND, LAST, TWO_DIRECTIONS } from './hostile-answers.ts'
 import { longestTask } from './longest-task.ts'
 import { PageWorld } from './page-world.ts'
 
@@ -26,25 +26,32 @@ let world: PageWorld
 const session = (name: string): string => name.replaceAll(/\W/g, '_')
 
 type Answers = Readonly<Record<string, string>>
+type Kinds = Readonly<Partial<Record<'slow' | 'random' | 'growing', Answers>>>
 
 /**
  * @param formatted - by name, answers that the page formats
  * @param slow - answers that may stay plain text
  * @param random - answers of which nothing is known
- * @param taskMs - CPU time that one task may take
+ * @param growing - answers that stream
+ * @param busyMs - CPU time that one task may take
  */
-export function testHostileAnswers(formatted: Answers, slow: Answers, random: Answers = {}, busyMs = TASK_MS): void {
+export function testHostileAnswers(
+  { formatted, slow = {}, random = {}, growing = {} }: Readonly<Record<'formatted', Answers>> & Kinds,
+  busyMs = TASK_MS,
+): void {
   const taskMs = isFirefox ? FIREFOX_MS : busyMs
   beforeAll(async () => {
     mock = new LLMock({ port: 0, host: '127.0.0.1', chunkSize: 3 })
     const streamingProfile = { ttft: 1, tps: 2_000, jitter: 0 }
-    mock.onMessage('grow', { content: `${GROWING}\n\n${LAST}` }, { streamingProfile })
+    for (const [name, text] of Object.entries(growing)) {
+      mock.onMessage(name, { content: `${text}\n\n${LAST}` }, { streamingProfile })
+    }
     await mock.start()
     const env = { PARLEY_MODEL: 'compatible:mock', PARLEY_COMPATIBLE_URL: `${mock.url}/v1`, PARLEY_COMPATIBLE_KEY: 'k' }
     world = await PageWorld.start(env, async (server) => {
       const stores = await openLmdbStores({ path: join(server.data, 'data') })
       const appends = Object.entries({ ...formatted, ...slow, ...random }).map(async ([name, text]) => {
-        const around = name === MARKS ? text : undefined
+        const around = AROUND.has(name) ? text : undefined
         await stores.log.append(session(name), 'in.m', question(around), 0)
         if (around !== undefined) await appendCalls(stores.log, session(name), around)
         await stores.log.append(session(name), 'run.r', answer(`${text}\n\n${LAST}`), 0)
@@ -83,15 +90,27 @@ export function testHostileAnswers(formatted: Answers, slow: Answers, random: An
     })
   })
 
-  it('an answer that nests deeper as it grows is formatted at its end, and no task takes long', async () => {
-    const longest = await trace(undefined, async (page) => {
-      await page.getByRole('textbox', { name: 'Message' }).fill('grow')
-      await page.getByRole('textbox', { name: 'Message' }).press('Enter')
-      await page.locator('.answer[data-status=completed]').waitFor({ timeout: 60_000 })
-      await page.locator('.answer .text > p:last-child').getByText(LAST, { exact: true }).waitFor()
-    })
-    expect(longest).toBeLessThan(taskMs)
+  // Its parts, as blocks, would be lines of what is copied.
+  it.each(Object.keys(formatted).filter((name) => name === TWO_DIRECTIONS))('%s is copied as it is', async (name) => {
+    const { page } = await (await world.come()).open(`${world.site}?session=${session(name)}`)
+    const word = page.locator('.answer .text > p:first-child')
+    await expect.poll(() => word.textContent()).toBe(formatted[name])
+    await word.evaluate((element) => document.getSelection()?.selectAllChildren(element))
+    expect(await page.evaluate(() => document.getSelection()?.toString())).toBe(formatted[name])
   })
+
+  it.each(Object.keys(growing))(
+    'an answer that %s as it grows is formatted at its end, and no task takes long',
+    async (name) => {
+      const longest = await trace(undefined, async (page) => {
+        await page.getByRole('textbox', { name: 'Message' }).fill(name)
+        await page.getByRole('textbox', { name: 'Message' }).press('Enter')
+        await page.locator('.answer[data-status=completed]').waitFor({ timeout: 60_000 })
+        await page.locator('.answer .text > p:last-child').getByText(LAST, { exact: true }).waitFor()
+      })
+      expect(longest).toBeLessThan(taskMs)
+    },
+  )
 
   describe('a turn that fails to render', () => {
     it('is shown as plain text, and the rest of the page works', async () => {

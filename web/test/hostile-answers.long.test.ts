@@ -1,5 +1,9 @@
 // All hostile answers.
-import { FORMATTED, SLOW } from './hostile-answers.ts'
+import { FORMATTED, LENGTHENS, NESTS, SLOW } from './hostile-answers.ts'
 import { testHostileAnswers } from './hostile-answers-suite.ts'
 
-testHostileAnswers(FORMATTED, SLOW)
+testHostileAnswers({
+  formatted: FORMATTED,
+  slow: SLOW,
+  growing: { 'nests deeper': NESTS, 'lengthens one word': LENGTHENS },
+})

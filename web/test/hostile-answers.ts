@@ -5,11 +5,18 @@ function filled(piece: string, before = ''): string {
   return before + piece.repeat(Math.ceil((SIZE - before.length) / piece.length))
 }
 
-/** This text is also the message, a tool's error and a tool's result. */
+/** These texts are also the message, a tool's error and a tool's result. */
 export const MARKS = 'combining marks'
+export const TWO_DIRECTIONS = 'one long word of two directions'
+export const AROUND: ReadonlySet<string> = new Set([MARKS, TWO_DIRECTIONS])
 
 /** Marks of many kinds: browsers take them from several fonts. */
 const MIXED_MARKS = Array.from({ length: 0x6f }, (_, at) => String.fromCodePoint(0x301 + ((at * 37) % 0x6f))).join('')
+
+/** Words of these scripts are slow to shape, or to break into lines. */
+const THAI = filled('สวัสดี')
+const ARABIC = filled('سلام')
+const BOTH = filled('aש')
 
 /** The page formats these. */
 export const FORMATTED: Readonly<Record<string, string>> = {
@@ -28,6 +35,21 @@ export const FORMATTED: Readonly<Record<string, string>> = {
   'mixed combining marks': filled(MIXED_MARKS, 'a'),
   'words of mixed combining marks': filled(`a${MIXED_MARKS.slice(0, 16)}`),
   'one long word': filled('x'),
+  [TWO_DIRECTIONS]: BOTH,
+  'one long word of Hebrew': filled('שלום'),
+  'one long word of Thai': THAI,
+  'one long word of Devanagari': filled('नमस्ते'),
+  'one long word of Latin Extended': filled('ẃőřđ'),
+  'one long row of families': filled('👩‍👩‍👧'),
+  'a heading of one long word': `# ${ARABIC}`,
+  'a link of one long word': `[${ARABIC}](https://example.org)`,
+  'a list item of one long word': `- ${BOTH}`,
+  'a table cell of one long word': `|a|b|\n|-|-|\n|${THAI}|x|\n`,
+  'table cells of long words': `${'|a'.repeat(8)}|\n${'|-'.repeat(8)}|\n${`|${THAI.slice(0, 7_000)}`.repeat(8)}|\n`,
+  'a code span of one long word': `\`${BOTH}\``,
+  'a code block of one long word': `\`\`\`\n${BOTH}\n\`\`\``,
+  'a code block of two directions': `\`\`\`ts\n${filled(`${'let aש = "aש"; '.repeat(6)}\n`)}\`\`\``,
+  'short words of two directions with emphasis': filled('aש**aש** '),
   'a table of many columns and short rows': `${'|a'.repeat(1_500)}|\n${'|-'.repeat(1_500)}|\n${filled('|\n')}`,
   'many code blocks': filled(`\`\`\`\n${'a line of code\n'.repeat(4)}\`\`\`\n`),
   'one long word of code': `\`\`\`ts\n${filled('a')}\n\`\`\``,
@@ -47,7 +69,10 @@ export const SLOW: Readonly<Record<string, string>> = {
 }
 
 /** Each piece nests one level deeper. */
-export const GROWING = '1. '.repeat(2_500)
+export const NESTS = '1. '.repeat(2_500)
+
+/** One word, which is also announced to screen readers. */
+export const LENGTHENS = BOTH.slice(0, 20_000)
 
 /** The last paragraph of each answer. */
 export const LAST = 'The last paragraph.'

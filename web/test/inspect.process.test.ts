@@ -318,6 +318,24 @@ it('shows HTML in the log as text: messages, names, titles, inputs, results and 
   expect(found).toEqual({ pwned: false, elements: 0 })
 })
 
+it('shows the other parts if one fails to render', async () => {
+  const ada = await join('ada', 'broken')
+  await ada.send('/demo count=2 rate=0').result()
+  const page = await visitor.context.newPage()
+  // The list of entries formats their times.
+  await page.addInitScript(() => {
+    Date.prototype.toISOString = () => {
+      throw new RangeError('The test breaks the times of entries.')
+    }
+  })
+  await page.goto(`${world.site}inspect?session=broken#token=${tokenOf('ada')}`)
+  await page.getByText('This part couldn’t be displayed.').first().waitFor(PATIENT)
+  await page.getByRole('heading', { name: /Inspector/ }).waitFor(PATIENT)
+  await page.locator('.badge').getByText('Live').waitFor(PATIENT)
+  const problems = visitor.problems.splice(0)
+  expect(problems.filter((text) => !text.includes('The test breaks the times of entries.'))).toEqual([])
+})
+
 it('denies access to other users, and does not create a session', async () => {
   const ann = await join('ann', 'private')
   await ann.send('/demo count=1 rate=0').result()

@@ -62,6 +62,10 @@ const FRAGMENTS = [
   '漢字',
   '。',
   'שלום',
+  'سلام',
+  'สวัสดี',
+  'नमस्ते',
+  'слово',
   '\u202e',
   '\u0301',
   '👩‍👩‍👧',
@@ -95,8 +99,7 @@ const answer = fc
 
 const answers = fc.sample(answer, { seed: TEST_SEED, numRuns: Math.max(4, Math.round(PER_MINUTE * MINUTES)) })
 
-testHostileAnswers(
-  { 'nested lists': FORMATTED['nested lists'] ?? '' },
-  {},
-  Object.fromEntries(answers.map((text, index) => [`random fragments, ${TEST_SEED} ${index},`, text])),
-)
+testHostileAnswers({
+  formatted: { 'nested lists': FORMATTED['nested lists'] ?? '' },
+  random: Object.fromEntries(answers.map((text, index) => [`random fragments, ${TEST_SEED} ${index},`, text])),
+})

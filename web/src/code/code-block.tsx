@@ -1,13 +1,14 @@
 // CodeBlock: a code block with its language, a copy button and syntax highlighting. While somebody has selected a part of it, its
 // text grows, but its colors stay as they are: new elements would lose the selection.
-import { memo, type RefObject, useEffect, useReducer, useRef, useState } from 'react'
+import { memo, type ReactNode, type RefObject, useEffect, useReducer, useRef, useState } from 'react'
 import { BackgroundWorker } from '../shared/background-worker.ts'
 import { CopyButton } from '../shared/copy-button.tsx'
 import { GrowingText } from '../shared/growing-text.tsx'
-import { useRenderSlot } from '../shared/render-slots.ts'
+import { textSize, useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
+import { finalBreaks } from '../shared/text-parts.ts'
 import type { HighlightRequest } from './code-worker.ts'
-import type { Chunk, Run } from './highlighted-lines.ts'
+import { type Chunk, type Run, withoutBreaks } from './highlighted-lines.ts'
 import { IncrementalHighlighter } from './incremental-highlighter.ts'
 
 interface Props {
@@ -35,7 +36,7 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
           <code ref={box}>
             {chunks.map((chunk, at) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: chunks are only appended.
-              <Lines key={at} chunk={chunk} growing={growing && at === chunks.length - 1} />
+              <Lines key={at} chunk={chunk} isFirst={at === 0} growing={growing && at === chunks.length - 1} />
             ))}
           </code>
         </pre>
@@ -46,12 +47,29 @@ export const CodeBlock = memo(function CodeBlock({ code, lang, growing }: Props)
 
 interface LinesProps {
   readonly chunk: Chunk
+  /** The other chunks are laid out in frames of their own. */
+  readonly isFirst: boolean
   /** Whether more text may follow in this chunk. */
   readonly growing: boolean
 }
 
-const Lines = memo(function Lines({ chunk: { runs, text }, growing }: LinesProps) {
-  const colored = useRenderSlot(runs.length)
+const Lines = memo(function Lines({ chunk, isFirst, growing }: LinesProps) {
+  const shown = useRenderSlot(isFirst ? 0 : textSize(chunk.text))
+  const colored = useRenderSlot(chunk.runs.length)
+  if (!shown) return null
+  if (isFirst) return content(chunk, colored, growing)
+  const breaks = finalBreaks(chunk.text)
+  const text = chunk.text.slice(0, chunk.text.length - breaks.length)
+  const runs = withoutBreaks(chunk.runs, breaks.length)
+  return (
+    <>
+      <span className='part'>{content({ text, runs }, colored, growing)}</span>
+      {breaks}
+    </>
+  )
+})
+
+function content({ text, runs }: Chunk, colored: boolean, growing: boolean): ReactNode {
   if (runs.every(({ kind }) => kind === undefined)) return <GrowingText text={text} growing={growing} />
   if (!colored) return text
   return runs.map((run, at) =>
@@ -64,7 +82,7 @@ const Lines = memo(function Lines({ chunk: { runs, text }, growing }: LinesProps
       </span>
     ),
   )
-})
+}
 
 const worker = new BackgroundWorker<HighlightRequest, readonly Run[]>(
   () => new Worker(new URL('./code-worker.ts', import.meta.url), { type: 'module' }),

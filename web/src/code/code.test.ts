@@ -1,7 +1,7 @@
 // Syntax highlighting: the text is always complete and never delayed, and unchanged chunks stay the same objects.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { grammars } from './grammars.ts'
-import { CHUNK_LINES, type Chunk, chunksOf, type Run, runsOf } from './highlighted-lines.ts'
+import { CHUNK_LINES, type Chunk, chunksOf, type Run, runsOf, withoutBreaks } from './highlighted-lines.ts'
 import { HIGHLIGHT_MAX, type Highlight, IncrementalHighlighter } from './incremental-highlighter.ts'
 
 const runs = (code: string, lang: string): readonly Run[] => runsOf(grammars.highlight(code, { language: lang }).value)
@@ -105,7 +105,32 @@ describe('a growing program', () => {
 
 describe('a chunk', () => {
   it('is plain if it has very many runs', () => {
-    const code = `${'a+1,'.repeat(2_000)}\n`
-    expect(chunksOf(runs(code, 'js'), [])).toEqual([{ text: code, runs: [{ text: code, kind: undefined }] }])
+    const chunks = chunksOf(runs(`${'a+1,'.repeat(2_000)}\n`, 'js'), [])
+    expect(chunks.map(({ runs }) => runs.map(({ kind }) => kind))).toEqual([[undefined], [undefined], [undefined]])
+  })
+
+  // A browser lays a line out at once: 64,000 letters of two directions took 3 s.
+  it('is a part of a long line, or some whole lines', () => {
+    const long = 'aש'.repeat(4_100)
+    const code = `a\n\n${long}\nb\n${'c'.repeat(3_000)}\n${'d'.repeat(3_000)}\n\ne`
+    const chunks = chunksOf(
+      [
+        { text: code.slice(0, 5_000), kind: 'k' },
+        { text: code.slice(5_000), kind: undefined },
+      ],
+      [],
+    )
+    expect(text(chunks)).toBe(code)
+    expect(chunks.map((chunk) => chunk.text.length)).toEqual([3, 4_000, 997, 3_204, 6_004, 2])
+    for (const { text, runs } of chunks) expect(runs.map((run) => run.text).join('')).toBe(text)
+  })
+
+  it('has runs without the line breaks at its end', () => {
+    const lines = [
+      { text: 'a\n', kind: 'k' },
+      { text: '\n\n', kind: undefined },
+    ]
+    expect(withoutBreaks(lines, 3)).toEqual([{ text: 'a', kind: 'k' }])
+    expect(withoutBreaks(lines, 0)).toEqual(lines)
   })
 })

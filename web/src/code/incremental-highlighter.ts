@@ -19,6 +19,8 @@ export class IncrementalHighlighter {
   #highlighted = ''
   #lang = ''
   #chunks: readonly Chunk[] = []
+  /** What follows the highlighted text. */
+  #rest: readonly Chunk[] = []
 
   /** @param clock milliseconds */
   constructor(clock: () => number, highlight: Highlight) {
@@ -33,8 +35,8 @@ export class IncrementalHighlighter {
       this.#chunks = chunksOf([{ text: code, kind: undefined }], this.#chunks)
       return this.#chunks
     }
-    const text = code.slice(this.#highlighted.length)
-    return text === '' ? this.#chunks : [...this.#chunks, { text, runs: [{ text, kind: undefined }] }]
+    this.#rest = chunksOf([{ text: code.slice(this.#highlighted.length), kind: undefined }], this.#rest)
+    return this.#rest.length === 0 ? this.#chunks : [...this.#chunks, ...this.#rest]
   }
 
   /**

@@ -5,6 +5,7 @@ import { perFrame, type Source } from '@parley/react'
 import { useEffect, useState } from 'react'
 import { useRoom } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
+import { LongText } from '../shared/long-text.tsx'
 import { decisionNote } from './call-note.ts'
 import { callsOf } from './calls-of.ts'
 import { runNote } from './run-note.ts'
@@ -33,7 +34,9 @@ export function Announcer() {
   return (
     <div className='unseen' role='log' aria-live='polite' aria-relevant='additions' aria-label='Latest answer'>
       {lines.map((line) => (
-        <p key={line.key}>{line.text}</p>
+        <p key={line.key}>
+          <LongText text={line.text} />
+        </p>
       ))}
     </div>
   )

@@ -1,5 +1,6 @@
 // ReadableValue: shows the input or the result of a tool call for people.
 import type { ReactNode } from 'react'
+import { LongText } from '../shared/long-text.tsx'
 import { type Readable, readable } from './readable-tree.ts'
 
 export function ReadableValue({ value }: { readonly value: unknown }): ReactNode {
@@ -7,7 +8,14 @@ export function ReadableValue({ value }: { readonly value: unknown }): ReactNode
 }
 
 function element(part: Readable): ReactNode {
-  if (part.kind === 'text') return part.isRemark === true ? part.text : <span dir='auto'>{part.text}</span>
+  if (part.kind === 'text') {
+    if (part.isRemark === true) return part.text
+    return (
+      <span dir='auto'>
+        <LongText text={part.text} />
+      </span>
+    )
+  }
   const { named, rows, hidden } = part
   return (
     <ul className={named ? 'fields' : 'items'}>

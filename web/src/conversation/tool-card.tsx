@@ -6,6 +6,7 @@ import { useConnection, useRoom, useView } from '../connection/use-chat.ts'
 import { nameOf } from '../people/names.ts'
 import { useMay, usePeople } from '../people/use-people.ts'
 import { Icon } from '../shared/icon.tsx'
+import { LongText } from '../shared/long-text.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { CallProgress } from './answer-extras.tsx'
 import { callNote, decisionNote, formatText, formatValue } from './call-note.ts'
@@ -66,7 +67,9 @@ function Values({ call }: { readonly call: CallView }) {
       {call.error === undefined ? null : (
         <div className='bad'>
           <dt>Error</dt>
-          <dd dir='auto'>{formatText(call.error)}</dd>
+          <dd dir='auto'>
+            <LongText text={formatText(call.error)} />
+          </dd>
         </div>
       )}
     </dl>

@@ -13,6 +13,7 @@ import { useMay } from '../people/use-people.ts'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
+import { LongText } from '../shared/long-text.tsx'
 import { Answer } from './answer.tsx'
 import { EditBox, useEditing } from './edit-box.tsx'
 import { Message, PendingMessage, RefusedMessage } from './message.tsx'
@@ -111,13 +112,13 @@ function PlainTurn({ item }: { readonly item: Item }) {
     <>
       <article className='message'>
         <p className='bubble' dir='auto'>
-          {displayText(text)}
+          <LongText text={displayText(text)} />
         </p>
       </article>
       {run === undefined ? null : (
         <article className='answer' aria-label='Answer' data-run={run.id} data-status={run.status}>
           <p className='text' dir='auto'>
-            {displayText(run.text)}
+            <LongText text={displayText(run.text)} />
           </p>
         </article>
       )}

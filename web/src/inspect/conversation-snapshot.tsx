@@ -16,6 +16,7 @@ import { callsOf } from '../conversation/calls-of.ts'
 import { runNote } from '../conversation/run-note.ts'
 import { displayText } from '../shared/display-text.ts'
 import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
+import { LongText } from '../shared/long-text.tsx'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { VirtualListItem } from '../shared/virtual-list-item.tsx'
 import { clockOf } from './entry-note.ts'
@@ -115,7 +116,7 @@ const Turn = memo(
             {branch === undefined ? '' : `, ${branch}`}
           </p>
           <p className='snapshot-text' dir='auto'>
-            {displayText(message.text)}
+            <LongText text={displayText(message.text)} />
           </p>
         </div>
         {run === undefined ? null : <SnapshotAnswer run={run} known={{ answers, calls }} />}
@@ -156,13 +157,13 @@ function toPart(part: RunPart, at: number, known: Known): ReactNode {
     case 'text':
       return (
         <p key={at} className='snapshot-text' dir='auto'>
-          {displayText(part.text)}
+          <LongText text={displayText(part.text)} />
         </p>
       )
     case 'reasoning':
       return (
         <p key={at} className='snapshot-text snapshot-reasoning' dir='auto'>
-          <span className='snapshot-label'>Reasoning</span> {displayText(part.text)}
+          <span className='snapshot-label'>Reasoning</span> <LongText text={displayText(part.text)} />
         </p>
       )
     case 'tool':
@@ -178,7 +179,7 @@ function toPart(part: RunPart, at: number, known: Known): ReactNode {
     case 'input':
       return (
         <p key={at} className='snapshot-text' dir='auto'>
-          <span className='snapshot-label'>Input of {part.name}</span> {displayText(part.text)}
+          <span className='snapshot-label'>Input of {part.name}</span> <LongText text={displayText(part.text)} />
         </p>
       )
     case 'data':
@@ -187,7 +188,7 @@ function toPart(part: RunPart, at: number, known: Known): ReactNode {
       return (
         <p key={at} className='snapshot-text' dir='auto'>
           <span className='snapshot-label'>{labelOf(part)}</span>{' '}
-          {displayText(part.type === 'data' ? toJson(part.data) : (part.url ?? ''))}
+          <LongText text={displayText(part.type === 'data' ? toJson(part.data) : (part.url ?? ''))} />
         </p>
       )
   }

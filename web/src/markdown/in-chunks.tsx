@@ -16,7 +16,7 @@ export interface Context {
   readonly align: readonly Alignment[]
 }
 
-interface Props<Node extends MarkdownNode> {
+export interface Props<Node extends MarkdownNode> {
   readonly nodes: readonly Node[]
   /** The index of the first node in its parent. */
   readonly from?: number
@@ -48,18 +48,23 @@ function elements<Node extends MarkdownNode>({ nodes, from = 0, context, render 
   return nodes.map((node, at) => render(node, from + at, { ...context, growing: context.growing && at === last }))
 }
 
-const Chunk = memo(
-  function Chunk(props: Props<MarkdownNode>) {
-    return useRenderSlot(sizeOf(props.nodes)) ? elements(props) : null
-  },
-  ({ nodes: before, context: was }, { nodes, context: is }) =>
+const Chunk = memo(function Chunk(props: Props<MarkdownNode>) {
+  return useRenderSlot(sizeOf(props.nodes)) ? elements(props) : null
+}, isSame)
+
+export function isSame(
+  { nodes: before, context: was }: Props<MarkdownNode>,
+  { nodes, context: is }: Props<MarkdownNode>,
+): boolean {
+  return (
     before.length === nodes.length &&
     before.every((node, at) => node === nodes[at]) &&
     was.growing === is.growing &&
     was.tight === is.tight &&
     was.align === is.align &&
-    was.dir === is.dir,
-)
+    was.dir === is.dir
+  )
+}
 
 /** Groups of about CHUNK elements. All but the last group stay the same while nodes are appended. */
 function chunksOf<Node extends MarkdownNode>(nodes: readonly Node[]): readonly (readonly Node[])[] {

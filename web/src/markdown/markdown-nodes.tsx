@@ -2,7 +2,7 @@
 // unsafe links, and no image of another host before a click.
 import { memo, type ReactNode } from 'react'
 import { CodeBlock } from '../code/code-block.tsx'
-import { GrowingText } from '../shared/growing-text.tsx'
+import { LongText } from '../shared/long-text.tsx'
 import { useRenderSlot } from '../shared/render-slots.ts'
 import { ScrollBox } from '../shared/scroll-box.tsx'
 import { Footnote, FootnoteMark, Footnotes } from './footnote-list.tsx'
@@ -10,6 +10,7 @@ import { ForeignLink } from './foreign-link.tsx'
 import { FormulaView } from './formula.tsx'
 import type { Block } from './growing-markdown.ts'
 import { type Alignment, type Context, inChunks, sizeOf } from './in-chunks.tsx'
+import { inParts, isSlowTable } from './in-parts.tsx'
 import type { MarkdownNode, NodeOf } from './parse-markdown.ts'
 import { Picture } from './picture.tsx'
 
@@ -41,6 +42,11 @@ function children(nodes: readonly MarkdownNode[], context: Context): ReactNode {
   return inChunks({ nodes, context, render: element })
 }
 
+/** The content of a paragraph, or of a part of one. */
+function phrases(nodes: readonly MarkdownNode[], context: Context): ReactNode {
+  return inParts({ nodes, context, render: element })
+}
+
 /** Characters that are searched for the first letter. */
 const SEARCHED = 1_000
 const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u
@@ -67,9 +73,9 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
   const { dir } = context
   switch (node.type) {
     case 'text':
-      return <GrowingText key={key} text={node.value} growing={context.growing} />
+      return <LongText key={key} text={node.value} growing={context.growing} />
     case 'paragraph': {
-      const content = children(node.children, context)
+      const content = phrases(node.children, context)
       return context.tight ? (
         <span key={key}>{content}</span>
       ) : (
@@ -79,17 +85,17 @@ function element(node: MarkdownNode, key: number, context: Context): ReactNode {
       )
     }
     case 'heading':
-      return heading(node.depth, key, children(node.children, context))
+      return heading(node.depth, key, phrases(node.children, context))
     case 'strong':
-      return <strong key={key}>{children(node.children, context)}</strong>
+      return <strong key={key}>{phrases(node.children, context)}</strong>
     case 'emphasis':
-      return <em key={key}>{children(node.children, context)}</em>
+      return <em key={key}>{phrases(node.children, context)}</em>
     case 'delete':
-      return <del key={key}>{children(node.children, context)}</del>
+      return <del key={key}>{phrases(node.children, context)}</del>
     case 'inlineCode':
       return (
         <code key={key} dir='ltr'>
-          {node.value}
+          <LongText text={node.value} />
         </code>
       )
     case 'break':
@@ -163,7 +169,7 @@ function link(node: NodeOf<'link'>, key: number, context: Context): ReactNode {
   }
   return (
     <ForeignLink key={key} url={node.url}>
-      {children(node.children, context)}
+      {phrases(node.children, context)}
     </ForeignLink>
   )
 }
@@ -202,7 +208,7 @@ function table(node: NodeOf<'table'>, key: number, context: Context): ReactNode 
   }
   return (
     <ScrollBox key={key} className='table' label='Table'>
-      <table dir={context.dir}>
+      <table dir={context.dir} className={isSlowTable(node) ? 'break-anywhere' : undefined}>
         <thead>{inChunks({ nodes: [head], context: inTable, render: headRow })}</thead>
         <tbody>{inChunks({ nodes: rows, context: inTable, render: bodyRow })}</tbody>
       </table>
@@ -215,11 +221,11 @@ const MAX_COLUMNS = 100
 const MAX_CELLS = 20_000
 
 function plainRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: Context): ReactNode {
-  return <p key={key}>{inChunks({ nodes: cells, context, render: plainCell })}</p>
+  return <p key={key}>{inParts({ nodes: cells, context, render: plainCell })}</p>
 }
 
 function plainCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
-  return <span key={key}>{children(cell.children, context)} | </span>
+  return <span key={key}>{phrases(cell.children, context)} | </span>
 }
 
 function headRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: Context): ReactNode {
@@ -235,7 +241,7 @@ function bodyRow({ children: cells }: NodeOf<'tableRow'>, key: number, context: 
 function headCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
   return (
     <th key={key} dir='auto' className={context.align[key] ?? undefined}>
-      {children(cell.children, context)}
+      {phrases(cell.children, context)}
     </th>
   )
 }
@@ -243,7 +249,7 @@ function headCell(cell: NodeOf<'tableCell'>, key: number, context: Context): Rea
 function bodyCell(cell: NodeOf<'tableCell'>, key: number, context: Context): ReactNode {
   return (
     <td key={key} dir='auto' className={context.align[key] ?? undefined}>
-      {children(cell.children, context)}
+      {phrases(cell.children, context)}
     </td>
   )
 }

@@ -3,7 +3,7 @@
 import { memo, useEffect, useReducer, useState } from 'react'
 import { displayText } from '../shared/display-text.ts'
 import { ErrorBoundary } from '../shared/error-boundary.tsx'
-import { GrowingText } from '../shared/growing-text.tsx'
+import { LongText } from '../shared/long-text.tsx'
 import { textSize, useRenderSlot } from '../shared/render-slots.ts'
 import { FootnoteScope } from './footnote-list.tsx'
 import type { Block } from './growing-markdown.ts'
@@ -39,7 +39,7 @@ function PlainText({ text, ended }: Props) {
   const hasSlot = useRenderSlot(textSize(text))
   return hasSlot ? (
     <p dir='auto'>
-      <GrowingText text={text} growing={!ended} />
+      <LongText text={text} growing={!ended} />
     </p>
   ) : null
 }
