@@ -3,13 +3,14 @@
 // snapshots, merged outputs and reconnects give the same chunks as live entries.
 //
 //   queued ──► open ──► over
-//               ▲ └──► parked: the run waits for this chat's approval or tool output. The stream must end there,
-//               └────── `take` continues   because the AI SDK sends answers only after the end of a stream.
+//               ▲ └──► parked: the run, or a child run, waits for this chat's approval or tool output. The stream must
+//               └────── `take` continues   end there, because the AI SDK sends answers only after the end of a stream.
 //
 // The chunks keep what the AI SDK requires: what is opened is closed before the end, one message id per run, and steps
 // that separate calls from what follows them. Pure.
-import { type CallView, isEnded, isSettled, type RunPart, type RunView, type SessionView } from '@parley/client'
+import { type CallView, isEnded, isSettled, type RunView, type SessionView } from '@parley/client'
 import type { UIMessageChunk } from 'ai'
+import { callsBelow, compareParts, dataChunk, isText, type SolidPart, solidParts } from './answer-parts.ts'
 
 /** The client that runs a call of a tool: the chat's own code, another client or the server, or not known yet. */
 export type CallOwner = 'chat' | 'elsewhere' | 'unknown'
@@ -35,10 +36,15 @@ export class AnswerChunks {
   readonly #ownerOf: (call: CallView) => CallOwner
   /** The parts without unfinished arguments of calls, which leave their place once the call is made. */
   readonly #shown: Shown[] = []
+  /** Calls of child runs. They have steps of their own: in one step with the call that asks the agent, which is open, no approval would be sent. */
+  readonly #below: Shown[] = []
   /** By call: the length of the arguments so far, and undefined once the call was made. */
   readonly #inputs = new Map<string, number | undefined>()
   /** Where the current step begins in `#shown`. */
   #stepStart = 0
+  /** The same in `#below`. */
+  #stepBelow = 0
+  #isBelowWhole = true
   #hasStep = false
   /** Nothing but arguments was shown in the current step. */
   #isStepFresh = true
@@ -70,7 +76,7 @@ export class AnswerChunks {
     this.#last = run
     let phase: Taken['phase'] = 'open'
     if (isCurrent) {
-      for (const shown of this.#shown) this.#updateCall(shown, view)
+      for (const shown of [...this.#shown, ...this.#below]) this.#updateCall(shown, view)
       this.#grow(run, view)
       this.#growInputs(run)
       if (isEnded(run)) phase = 'over'
@@ -85,9 +91,11 @@ export class AnswerChunks {
 
   /** Whether `take` would return nothing for this view. A renewed claim changes a call, but not what is shown of it. */
   isCurrent(view: SessionView): boolean {
+    const run = view.runs.get(this.run)
     const isSameCall = ({ part, call }: Shown): boolean =>
       part.type !== 'tool' || view.calls.get(part.call)?.status === call?.status
-    return view.runs.get(this.run) === this.#last && this.#shown.every(isSameCall)
+    if (run !== this.#last || ![...this.#shown, ...this.#below].every(isSameCall)) return false
+    return run === undefined || callsBelow(view, run).length === this.#below.length
   }
 
   #start({ id, model }: RunView): void {
@@ -129,6 +137,7 @@ export class AnswerChunks {
   #resetStep(): void {
     this.#closeText()
     this.#shown.length = Math.min(this.#shown.length, this.#stepStart)
+    this.#below.length = Math.min(this.#below.length, this.#stepBelow)
     for (const call of this.#openInputs) this.#inputs.delete(call)
     this.#isStepFresh = true
     this.#chunks.push({ type: 'reset-step' })
@@ -141,12 +150,47 @@ export class AnswerChunks {
         if (!this.#show(run, view, part, at)) return
       } else if (part !== shown.part) this.#growPart(shown, part, at)
     }
+    const before = this.#shown.at(-1)
+    const isStepWritten =
+      before?.part.type === 'tool' && before.isSettled !== true && this.#shown.length < run.parts.length
+    if (!isStepWritten) this.#growBelow(run, view)
     if (isEnded(run)) this.#closeText()
+  }
+
+  /** The calls of child runs, which the calls shown so far have asked. */
+  #growBelow(run: RunView, view: SessionView): void {
+    this.#isBelowWhole = true
+    const known = new Set(this.#below.map(({ call }) => call?.id))
+    for (const call of callsBelow(view, { ...run, parts: this.#shown.map(({ part }) => part) })) {
+      if (known.has(call.id)) continue
+      const owner = this.#ownerOf(call)
+      if (owner === 'unknown' && !isSettled(call)) {
+        this.#isBelowWhole = false
+        continue
+      }
+      this.#closeText()
+      if (!this.#isStepBelow && !this.#isStepFresh) this.#nextStep()
+      this.#isStepFresh = false
+      const shown: Shown = { part: { type: 'tool', call: call.id, name: call.name }, owner }
+      this.#below.push(shown)
+      this.#input(call, owner, view)
+      this.#updateCall(shown, view)
+    }
+  }
+
+  get #isStepBelow(): boolean {
+    return this.#below.length > this.#stepBelow
   }
 
   #growPart(shown: Shown, part: SolidPart, at: number): void {
     if (isText(part) && isText(shown.part) && part.text.length > shown.part.text.length) {
       const delta = part.text.slice(shown.part.text.length)
+      if (!this.#isTextOpen) {
+        // A call of a child run closed it.
+        if (this.#isStepBelow) this.#nextStep()
+        this.#isTextOpen = true
+        this.#chunks.push({ type: `${part.type}-start`, id: String(at) })
+      }
       this.#chunks.push({ type: `${part.type}-delta`, id: String(at), delta })
     } else if (part.type === 'data' && part.id !== undefined) this.#chunks.push(dataChunk(part))
     shown.part = part
@@ -165,7 +209,8 @@ export class AnswerChunks {
       let length = this.#inputs.get(toolCallId)
       if (length === undefined) {
         const before = this.#shown.at(-1)
-        if (before?.part.type === 'tool' && before.isSettled === true && !this.#isStepFresh) this.#nextStep()
+        const isAfterCalls = (before?.part.type === 'tool' && before.isSettled === true) || this.#isStepBelow
+        if (isAfterCalls && !this.#isStepFresh) this.#nextStep()
         this.#chunks.push({ type: 'tool-input-start', ...known })
         length = 0
       }
@@ -187,7 +232,8 @@ export class AnswerChunks {
     const before = this.#shown.at(-1)
     const isSameStep = call !== undefined && before?.call?.step === call.step
     const isNextStep = part.type === 'message' ? before !== undefined : before?.part.type === 'tool' && !isSameStep
-    if (isNextStep && !this.#isStepFresh) this.#nextStep()
+    if (isNextStep) this.#growBelow(run, view)
+    if ((isNextStep || this.#isStepBelow) && !this.#isStepFresh) this.#nextStep()
     this.#isStepFresh = false
     const shown: Shown = { part }
     this.#shown.push(shown)
@@ -209,7 +255,7 @@ export class AnswerChunks {
     } else if (call !== undefined) {
       this.#inputs.set(call.id, undefined)
       shown.owner = this.#ownerOf(call)
-      this.#input(call, shown.owner)
+      this.#input(call, shown.owner, view)
       this.#updateCall(shown, view)
     }
     return true
@@ -222,10 +268,12 @@ export class AnswerChunks {
     this.#chunks.push({ type: 'data-parley-steer', id, data: { message: id, text } })
   }
 
-  #input({ id, name, input }: CallView, owner: CallOwner): void {
+  #input({ id, name, input, run }: CallView, owner: CallOwner, view: SessionView): void {
     // Without the flag, the chat's own code would be asked to run the call, and an answer that ends at its output
     // would be sent again and again.
     const providerExecuted = owner !== 'chat'
+    const { agent } = view.runs.get(run) ?? {}
+    const asked = { parley: { run, ...(agent === undefined ? {} : { agent }) } }
     this.#chunks.push({
       type: 'tool-input-available',
       toolCallId: id,
@@ -233,6 +281,7 @@ export class AnswerChunks {
       input,
       dynamic: true,
       providerExecuted,
+      ...(run === this.run ? {} : { providerMetadata: asked }),
     })
   }
 
@@ -242,7 +291,7 @@ export class AnswerChunks {
     const owner = this.#ownerOf(call)
     if (owner === 'chat' && shown.owner !== 'chat') {
       shown.owner = owner
-      this.#input(call, owner)
+      this.#input(call, owner, view)
     }
     if (call === shown.call) return
     const { id, decision, progress, questions = [] } = call
@@ -273,21 +322,29 @@ export class AnswerChunks {
     }
     if (!isSettled(call)) return
     shown.isSettled = true
-    const common = { toolCallId: id, dynamic: true, providerExecuted: shown.owner !== 'chat' }
+    // Also a result of the chat, which the server has now. Otherwise `lastAssistantMessageIsCompleteWithToolCalls` would send it
+    // again and again while another call of the step waits for an approval.
+    const common = { toolCallId: id, dynamic: true, providerExecuted: true }
     if (call.status === 'completed') {
       this.#chunks.push({ type: 'tool-output-available', ...common, output: call.output ?? null })
     } else if (isDenied && call.status === 'failed') this.#chunks.push({ type: 'tool-output-denied', toolCallId: id })
     else this.#chunks.push({ type: 'tool-output-error', ...common, errorText: call.error ?? DROPPED })
   }
 
-  /** Everything is shown, and each open call waits for a decision or an output from this chat. */
+  /**
+   * Everything is shown, and each open call waits for a decision or an output from this chat. One such call of a child run is
+   * enough: the others may run for long, and the answer of the person must not wait for them.
+   */
   #isParked(run: RunView): boolean {
-    if (run.status !== 'waiting' || this.#shown.length < run.parts.length) return false
-    const open = this.#shown.filter(({ part, isSettled: is }) => part.type === 'tool' && is !== true)
-    return open.every(({ call }) => {
-      if (call === undefined) return false
-      return call.status === 'deciding' || this.#ownerOf(call) === 'chat'
-    })
+    if (this.#shown.length < run.parts.length || !this.#isBelowWhole) return false
+    const isOpen = ({ part, isSettled: is }: Shown): boolean => part.type === 'tool' && is !== true
+    const isForChat = ({ call }: Shown): boolean =>
+      call !== undefined && (call.status === 'deciding' || this.#ownerOf(call) === 'chat')
+    const open = [...this.#shown, ...this.#below].filter(isOpen)
+    // The output of the chat is on its way to the server.
+    if (open.some(({ call }) => call !== undefined && this.#ownerOf(call) === 'unknown')) return false
+    if (this.#below.some((shown) => isOpen(shown) && isForChat(shown))) return true
+    return run.status === 'waiting' && this.#shown.filter(isOpen).every(isForChat)
   }
 
   #park(): void {
@@ -305,7 +362,7 @@ export class AnswerChunks {
       return
     }
     // A last step with calls would be sent again by `lastAssistantMessageIsCompleteWithToolCalls`.
-    if (this.#shown.at(-1)?.part.type === 'tool') this.#nextStep()
+    if (this.#shown.at(-1)?.part.type === 'tool' || this.#isStepBelow) this.#nextStep()
     const { status, usage, cut } = run
     const finishReason = status !== 'completed' ? 'interrupted' : cut === true ? 'length' : 'stop'
     const metadata = usage === undefined ? {} : { messageMetadata: { usage } }
@@ -314,6 +371,7 @@ export class AnswerChunks {
 
   #nextStep(): void {
     this.#stepStart = this.#shown.length
+    this.#stepBelow = this.#below.length
     this.#isStepFresh = true
     this.#chunks.push({ type: 'finish-step' }, { type: 'start-step' })
   }
@@ -327,54 +385,3 @@ export class AnswerChunks {
 }
 
 const DROPPED = 'The answer ended before this call.'
-
-type SolidPart = Exclude<RunPart, { type: 'input' }>
-type TextPart = Extract<RunPart, { type: 'text' | 'reasoning' }>
-
-/** The parts without unfinished arguments, which divide a text only until their call is made. */
-function solidParts({ parts }: RunView): readonly SolidPart[] {
-  const solid: SolidPart[] = []
-  let isDivided = false
-  for (const part of parts) {
-    const last = solid.at(-1)
-    if (part.type === 'input') isDivided = true
-    else if (isDivided && isText(part) && last?.type === part.type) {
-      solid[solid.length - 1] = { ...last, text: last.text + part.text }
-    } else solid.push(part)
-  }
-  return solid
-}
-
-function isText(part: RunPart): part is TextPart {
-  return part.type === 'text' || part.type === 'reasoning'
-}
-
-function dataChunk({ name, id, data }: Extract<RunPart, { type: 'data' }>): UIMessageChunk {
-  return { type: `data-${name}`, ...(id === undefined ? {} : { id }), data }
-}
-
-/** `behind`: the part is a beginning of what was shown. */
-function compareParts(shown: SolidPart, part: SolidPart): 'same' | 'behind' | 'other' {
-  if (isText(shown) && isText(part) && shown.type === part.type) {
-    if (part.text.startsWith(shown.text)) return 'same'
-    return shown.text.startsWith(part.text) ? 'behind' : 'other'
-  }
-  return identity(shown) === identity(part) ? 'same' : 'other'
-}
-
-function identity(part: SolidPart): string {
-  switch (part.type) {
-    case 'tool':
-      return `tool ${part.call}`
-    case 'message':
-      return `message ${part.message}`
-    case 'data':
-      return `data ${part.name} ${part.id ?? JSON.stringify(part.data)}`
-    case 'source':
-      return `source ${part.url}`
-    case 'file':
-      return `file ${part.file ?? part.url}`
-    default:
-      return part.type
-  }
-}

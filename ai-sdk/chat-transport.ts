@@ -12,11 +12,10 @@ import {
   type SessionView,
 } from '@parley/client'
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai'
-import { AnswerChunks } from './answer-chunks.ts'
-import { answerStream } from './answer-stream.ts'
+import type { AnswerChunks } from './answer-chunks.ts'
 import { ChatState } from './chat-state.ts'
 import { type ChatTool, ChatTools } from './chat-tools.ts'
-import { contentOf, reconcile, toUIMessages } from './ui-messages.ts'
+import { type Answers, loadAnswers, loadedAnswers } from './loading-answers.ts'
 import { until } from './until.ts'
 
 export interface ParleyChatTransportOptions extends MessageOptions {
@@ -66,6 +65,8 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     this.#client = client
     this.#tools = new ChatTools(client, tools)
     this.#options = options
+    // In the background. If it fails, the first request tries again.
+    loadAnswers().catch(() => undefined)
   }
 
   /** Called by the chat. @throws ParleyError if the server refuses the message */
@@ -73,7 +74,7 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     const chat = this.#chat(request.chatId)
     const ended = chat.begin()
     try {
-      return await this.#request(chat, request)
+      return await this.#request(chat, request, await loadAnswers())
     } finally {
       ended()
     }
@@ -85,17 +86,18 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     const isLatest = chat.newReconnect()
     const ended = chat.begin()
     try {
+      const answers = await loadAnswers()
       const view = await until(chat.session, ({ status }) => status === 'live', abortSignal)
       const run = shownRun(view)
       if (run === undefined || !isLatest()) return null
-      const answer = this.#answer(run)
+      const answer = this.#answer(answers, run)
       abortSignal?.addEventListener('abort', () => {
         // In StrictMode a second reconnect aborts the first one, in the same turn of the event loop. That is not a stop.
         queueMicrotask(() => {
           if (isLatest()) chat.session.cancel(run).catch(ignoreRefusal)
         })
       })
-      return this.#stream(chat, abortSignal, () => answer)
+      return this.#stream(answers, chat, abortSignal, () => answer)
     } finally {
       ended()
     }
@@ -110,6 +112,7 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
    */
   readonly messages = async (chatId: string): Promise<M[]> => {
     const chat = this.#chat(chatId)
+    const { toUIMessages } = await loadAnswers()
     const view = await until(chat.session, ({ status }) => status === 'live')
     return toUIMessages<M>(view, chat.names.uiId, (run) => !isEnded(run))
   }
@@ -127,19 +130,32 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     const chat = this.#chat(id)
     const { session } = chat
     let seen: unknown
+    let isStopped = false
+    let isLoading = false
     const update = (): void => {
       const view = session.state
-      if (view.status !== 'live' || chat.isBusy) return
+      if (view.status !== 'live' || chat.isBusy || isStopped || isLoading) return
+      const answers = loadedAnswers()
+      if (answers === undefined) {
+        isLoading = true
+        const loaded = (): void => {
+          isLoading = false
+        }
+        loadAnswers()
+          .finally(loaded)
+          .then(update, () => undefined)
+        return
+      }
       const run = shownRun(view)
       const isWaiting = run !== undefined && chat.parked?.run === run && chat.parked.isCurrent(view)
       const resumes = run !== undefined && !isWaiting
       // A refused message, or a failed answer, stays in sight until something new happens.
       if (!resumes && (view.turns === seen || status === 'error')) return
       seen = view.turns
-      const wanted = toUIMessages<M>(view, chat.names.uiId, (other) => resumes && other.id === run)
+      const wanted = answers.toUIMessages<M>(view, chat.names.uiId, (other) => resumes && other.id === run)
       const next = (current: M[]): M[] => {
         const shown = resumes ? withAnswer(current, wanted, run) : wanted
-        return reconcile(current, shown, ({ id }) => id === run) as M[]
+        return answers.reconcile(current, shown, ({ id }) => id === run) as M[]
       }
       // Setting equal messages would render the chat, and an effect that depends on the whole chat would never rest.
       if (next(followed.messages) !== followed.messages) followed.setMessages(next)
@@ -148,7 +164,11 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
       void followed.resumeStream()
     }
     update()
-    return session.subscribe(update)
+    const unsubscribe = session.subscribe(update)
+    return () => {
+      isStopped = true
+      unsubscribe()
+    }
   }
 
   /** Ends the answer that is generated now, also while it waits for an approval, when the chat's `stop` has no effect. */
@@ -164,12 +184,12 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     this.#chats.clear()
   }
 
-  async #request(chat: ChatState, request: SendRequest<M>): Promise<Chunks> {
+  async #request(chat: ChatState, request: SendRequest<M>, answers: Answers): Promise<Chunks> {
     const { messages, abortSignal } = request
     const last = messages.at(-1)
     if (last === undefined) throw new TypeError('There is no message to send.')
-    if (last.role === 'assistant') return this.#continue(chat, last, abortSignal)
-    const reply = await this.#send(chat, last, request)
+    if (last.role === 'assistant') return this.#continue(chat, last, abortSignal, answers)
+    const reply = await this.#send(chat, last, request, answers)
     const id = reply.command
     chat.names.set(last.id, id)
     const stop = (): void => {
@@ -179,10 +199,10 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     abortSignal?.addEventListener('abort', stop, { once: true })
     await Promise.race([reply.accepted, aborted(abortSignal)])
     let answer: AnswerChunks | undefined
-    return this.#stream(chat, abortSignal, (view) => {
+    return this.#stream(answers, chat, abortSignal, (view) => {
       const run = answerIdOf(view, id)
       if (run === undefined || run === 'taken') return run
-      if (answer?.run !== run) answer = this.#answer(run)
+      if (answer?.run !== run) answer = this.#answer(answers, run)
       return answer
     })
   }
@@ -198,11 +218,12 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     return chat
   }
 
-  #answer(run: string): AnswerChunks {
-    return new AnswerChunks(run, (call) => this.#tools.owner(call))
+  #answer(answers: Answers, run: string): AnswerChunks {
+    return new answers.AnswerChunks(run, (call) => this.#tools.owner(call))
   }
 
   #stream(
+    { answerStream }: Answers,
     chat: ChatState,
     signal: AbortSignal | undefined,
     find: (view: SessionView) => AnswerChunks | 'taken' | undefined,
@@ -215,7 +236,12 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
     return answerStream({ session: chat.session, tools: this.#tools, find, ended, signal })
   }
 
-  async #send(chat: ChatState, message: M, { trigger, messageId, body, abortSignal }: SendRequest<M>): Promise<Reply> {
+  async #send(
+    chat: ChatState,
+    message: M,
+    { trigger, messageId, body, abortSignal }: SendRequest<M>,
+    { contentOf }: Answers,
+  ): Promise<Reply> {
     const { session, names } = chat
     const { policy = 'interrupt', ...options } = { ...this.#options, ...messageOptions(body) }
     const content = contentOf(message)
@@ -238,21 +264,21 @@ export class ParleyChatTransport<M extends UIMessage = UIMessage> implements Cha
   }
 
   /** Sends the chat's decisions and tool outputs, and continues the answer that waited for them. */
-  async #continue(chat: ChatState, message: M, signal: AbortSignal | undefined): Promise<Chunks> {
+  async #continue(chat: ChatState, message: M, signal: AbortSignal | undefined, answers: Answers): Promise<Chunks> {
     const { session } = chat
     const view = await until(session, ({ status }) => status === 'live', signal)
     const run = view.runs.get(message.id)
     if (run === undefined) throw new ParleyError('run_not_found', `The session has no answer ${message.id}.`)
     let answer = chat.parked
     if (answer?.run !== run.id) {
-      answer = this.#answer(run.id)
+      answer = this.#answer(answers, run.id)
       // The chat shows this much already.
       answer.take(view)
     }
     chat.parked = undefined
     for (const part of message.parts) if ('toolCallId' in part) await this.#settle(chat, part, signal)
     signal?.addEventListener('abort', () => void session.cancel(run.id).catch(ignoreRefusal), { once: true })
-    return this.#stream(chat, signal, () => answer)
+    return this.#stream(answers, chat, signal, () => answer)
   }
 
   async #settle({ session }: ChatState, part: ToolPart, signal: AbortSignal | undefined): Promise<void> {

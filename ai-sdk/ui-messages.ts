@@ -71,8 +71,9 @@ function messageOf(id: string, chunks: readonly UIMessageChunk[]): UIMessage {
         break
       case 'tool-input-available':
       case 'tool-input-error': {
-        const { toolCallId, toolName, input, providerExecuted } = chunk
-        const call = { type: 'dynamic-tool', toolName, toolCallId, input, providerExecuted }
+        const { toolCallId, toolName, input, providerExecuted, providerMetadata } = chunk
+        const asked = providerMetadata === undefined ? {} : { callProviderMetadata: providerMetadata }
+        const call = { type: 'dynamic-tool', toolName, toolCallId, input, providerExecuted, ...asked }
         if (chunk.type === 'tool-input-available') parts.push({ ...call, state: 'input-available' })
         else parts.push({ ...call, state: 'output-error', errorText: chunk.errorText })
         break

@@ -138,6 +138,10 @@ export function isDone(message: UIMessage | undefined): boolean {
   )
 }
 
-export function toolOf(message: UIMessage | undefined): ai7.DynamicToolUIPart | undefined {
-  return message?.parts.find((part): part is ai7.DynamicToolUIPart => part.type === 'dynamic-tool')
+/** The first call, or the first one of this tool. */
+export function toolOf(message: UIMessage | undefined, name?: string): ai7.DynamicToolUIPart | undefined {
+  return message?.parts.find(
+    (part): part is ai7.DynamicToolUIPart =>
+      part.type === 'dynamic-tool' && (name === undefined || part.toolName === name),
+  )
 }

@@ -1,5 +1,8 @@
 // The transport under the chat of `ai` 6 and 7, against a real server and a network that can be cut. The first group is
 // what the AI SDK does unexpectedly, and how the transport copes with it.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { ParleyClient, type Session } from '@parley/client'
 import type { ChatTransport, UIMessage } from 'ai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -12,9 +15,12 @@ let server: ServerProcess
 let box: Middlebox
 const clients: ParleyClient[] = []
 let names = 0
+const folder = mkdtempSync(join(tmpdir(), 'parley-traps-'))
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ PARLEY_ANONYMOUS: 'yes' })
+  const config = join(folder, 'parley.config.json')
+  writeFileSync(config, JSON.stringify({ agents: { lead: { agents: ['helper'] }, helper: {} } }))
+  server = await ServerProcess.start({ PARLEY_ANONYMOUS: 'yes', PARLEY_CONFIG: config })
   box = await Middlebox.open(server.port)
 })
 afterEach(async () => {
@@ -23,6 +29,7 @@ afterEach(async () => {
 afterAll(async () => {
   await box.close()
   await server.dispose()
+  rmSync(folder, { recursive: true, force: true })
 })
 
 function connect(): ParleyClient {
@@ -36,7 +43,7 @@ function transportOf(options: Omit<ParleyChatTransportOptions, 'client'> = {}): 
 }
 
 /** Another device in the session. */
-async function join(id: string): Promise<Session> {
+async function attend(id: string): Promise<Session> {
   const session = connect().session(id)
   await new Promise<void>((resolve) => {
     const look = (): void => {
@@ -58,6 +65,15 @@ function finished(chat: NodeChat): Promise<void> {
 
 const erase: ChatTool = { name: 'erase', approval: true, execute: () => 'erased' }
 const APPROVAL = '/demo tool=erase input={} count=3 rate=0'
+/** The agent that is asked needs an approval. */
+const ASKED = `/demo ask=helper message={${APPROVAL}} count=3 rate=0`
+
+/** As a chat with approvals and tools of its own asks. */
+function isAnswered(ai: (typeof VERSIONS)[number][1], at: { messages: UIMessage[] }): boolean {
+  return (
+    ai.lastAssistantMessageIsCompleteWithApprovalResponses(at) || ai.lastAssistantMessageIsCompleteWithToolCalls(at)
+  )
+}
 
 describe.each(VERSIONS)('with %s', (_, ai) => {
   function setUp(
@@ -94,8 +110,47 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       await chat.until(({ last }) => textOf(last).endsWith(counted(3)))
       await finished(chat)
       expect(toolOf(chat.last)).toMatchObject({ state: 'output-denied' })
-      const [call] = (await join(id)).state.calls.values()
+      const [call] = (await attend(id)).state.calls.values()
       expect(call?.decision).toMatchObject({ decision: 'deny', reason: 'No.' })
+    })
+
+    it.each([true, false])('A1, A8: the same for an approval of an agent that was asked: %s', async (approved) => {
+      const { chat } = setUp({ tools: [erase], agent: 'lead' }, whenApproved)
+      await chat.sendMessage({ text: ASKED })
+      const asked = toolOf(chat.last, 'erase')
+      expect([chat.status, asked?.state]).toEqual(['ready', 'approval-requested'])
+      expect(asked?.callProviderMetadata?.parley).toMatchObject({ agent: 'helper' })
+      await chat.addToolApprovalResponse({ id: asked?.approval?.id ?? '', approved })
+      await chat.until(({ last }) => textOf(last).endsWith(counted(3)))
+      await finished(chat)
+      expect([chat.requests, chat.messages.length, isDone(chat.last)]).toEqual([2, 2, true])
+      expect(toolOf(chat.last, 'erase')?.state).toBe(approved ? 'output-available' : 'output-denied')
+      expect(toolOf(chat.last, 'ask_helper')?.state).toBe('output-available')
+    })
+
+    it('A1: an approval of one agent is sent while another one works', async () => {
+      const { chat, id } = setUp({ tools: [erase], agent: 'lead' }, whenApproved)
+      const slow = 'ask=helper message={/demo count=2000 rate=50}'
+      await chat.sendMessage({ text: `/demo ${slow} ask=helper message={${APPROVAL}} count=3 rate=0` })
+      const asked = toolOf(chat.last, 'erase')
+      await chat.addToolApprovalResponse({ id: asked?.approval?.id ?? '', approved: true })
+      await chat.until(({ last }) => toolOf(last, 'erase')?.state === 'output-available')
+      const session = await attend(id)
+      const other = [...session.state.runs.values()].find(({ parent, status }) => parent && status === 'running')
+      expect(other?.agent).toBe('helper')
+      await session.cancel(other?.id)
+      await finished(chat)
+      expect([chat.requests, textOf(chat.last).endsWith(counted(3))]).toEqual([2, true])
+    })
+
+    it('A9: continue after a tool of the chat that another agent called', async () => {
+      const { chat } = setUp({ tools: [{ name: 'ask_user' }], agent: 'lead' }, whenCalled)
+      await chat.sendMessage({ text: ASKED.replace('erase', 'ask_user') })
+      const { toolCallId = '' } = toolOf(chat.last, 'ask_user') ?? {}
+      void chat.addToolOutput({ tool: 'ask_user', toolCallId, output: { size: 'big' } })
+      await chat.until(({ last }) => textOf(last).endsWith(counted(3)))
+      await finished(chat)
+      expect([chat.requests, toolOf(chat.last, 'ask_helper')?.output]).toEqual([2, expect.stringContaining('big')])
     })
 
     it('A2: send a message once, although its answer ends at a tool that ran elsewhere', async () => {
@@ -110,6 +165,34 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       expect([chat.status, chat.requests, asked]).toEqual(['ready', 1, []])
       expect(toolOf(chat.last)?.state).toBe('output-error')
     })
+
+    it.each(['of its own', 'of an agent that was asked'])(
+      'A2: send an output of the chat once, although an approval %s is open',
+      async (whose) => {
+        let sent = 0
+        const sendAutomaticallyWhen = (at: { messages: UIMessage[] }): boolean => {
+          // A loop must end.
+          if (!isAnswered(ai, at) || sent > 5) return false
+          sent += 1
+          return true
+        }
+        const { chat } = setUp({ tools: [erase, { name: 'ask_user' }], agent: 'lead' }, { sendAutomaticallyWhen })
+        const asked = `/demo tool=ask_user input={} tool=erase input={} count=3 rate=0`
+        await chat.sendMessage({
+          text: whose === 'of its own' ? asked : `/demo ask=helper message={${asked}} count=3 rate=0`,
+        })
+        await chat.until(({ last }) => toolOf(last, 'erase')?.state === 'approval-requested')
+        const { toolCallId = '' } = toolOf(chat.last, 'ask_user') ?? {}
+        void chat.addToolOutput({ tool: 'ask_user', toolCallId, output: { size: 'big' } })
+        await chat.until(({ requests }) => requests === 2)
+        await finished(chat)
+        expect([chat.status, chat.requests]).toEqual(['ready', 2])
+        await chat.addToolApprovalResponse({ id: toolOf(chat.last, 'erase')?.approval?.id ?? '', approved: true })
+        await chat.until(({ last }) => textOf(last).endsWith(counted(3)))
+        await finished(chat)
+        expect([chat.requests, isDone(chat.last)]).toEqual([3, true])
+      },
+    )
 
     it('A3, A6: wait out a lost connection, which the chat does not notice', async () => {
       const states: string[] = []
@@ -132,7 +215,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       const { chat, id } = setUp({}, { onFinish: ({ finishReason }) => finish.push(finishReason) })
       const sent = chat.sendMessage({ text: '/demo reasoning=2 count=2000 rate=50' })
       await chat.until(({ last }) => textOf(last).includes('0 1 2'))
-      const other = await join(id)
+      const other = await attend(id)
       await other.cancel()
       await sent
       expect([chat.status, finish, isDone(chat.last)]).toEqual(['ready', ['interrupted'], true])
@@ -205,7 +288,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       await Promise.all([first, second])
       await chat.until(() => chat.messages.every(isDone))
       const [one, two] = chat.messages.filter(({ role }) => role === 'assistant').map(textOf)
-      const session = await join(id)
+      const session = await attend(id)
       const texts = session.state.turns.flatMap(({ run }) => (run === undefined ? [] : [run.text]))
       // The session separates the texts before and after a steering message.
       const words = (text = ''): string => text.replaceAll(/\s/g, '')
@@ -222,7 +305,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       await chat.until(({ last }) => textOf(last).includes('0 1 2'))
       await chat.stop()
       await sent
-      const session = await join(id)
+      const session = await attend(id)
       const [run] = session.state.runs.values()
       await expect.poll(() => [...session.state.runs.values()][0]?.status).toBe('cancelled')
       expect(run?.text.startsWith(textOf(chat.last))).toBe(true)
@@ -253,7 +336,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       await chat.regenerate()
       await chat.sendMessage({ text: '/demo count=2 rate=0' })
       expect(chat.messages.map(textOf).slice(1)).toEqual([counted(4), '/demo count=2 rate=0', counted(2)])
-      const { turns } = (await join(id)).state
+      const { turns } = (await attend(id)).state
       expect(turns.map(({ versions }) => versions.length)).toEqual([3, 1])
       expect(turns.map(({ run }) => run?.text)).toEqual([counted(4), counted(2)])
     })
@@ -264,7 +347,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       const files = [{ type: 'file' as const, mediaType: 'text/plain', filename: 'a.txt', url }]
       await chat.sendMessage({ text: '/demo count=3 rate=0', files }, { body: { policy: 'queue', model: 'demo' } })
       expect(textOf(chat.last)).toBe(counted(3))
-      const [message] = (await join(id)).state.messages
+      const [message] = (await attend(id)).state.messages
       expect(message).toMatchObject({ policy: 'queue', model: 'demo' })
       expect(message?.content[0]).toMatchObject({ type: 'file', name: 'a.txt', data: 'SGk=' })
     })
@@ -283,7 +366,7 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       tab.follow(transport)
       await tab.until(({ messages }) => messages.length === 2)
       expect(tab.messages.map(textOf)).toEqual(chat.messages.map(textOf))
-      const other = await join(id)
+      const other = await attend(id)
       const reply = other.send('/demo count=30 rate=60')
       await tab.until(({ status, messages }) => status === 'streaming' && messages.length === 4)
       await reply.result()
@@ -296,18 +379,32 @@ describe.each(VERSIONS)('with %s', (_, ai) => {
       chat.follow(transport)
       await chat.sendMessage({ text: APPROVAL })
       expect(toolOf(chat.last)?.state).toBe('approval-requested')
-      const other = await join(id)
+      const other = await attend(id)
       const [call] = other.state.calls.values()
       await other.decide(call?.id ?? '', 'approve')
       await chat.until(({ last, status }) => status === 'ready' && textOf(last).endsWith(counted(3)))
       expect([chat.requests, chat.messages.length, isDone(chat.last)]).toEqual([1, 2, true])
     })
 
+    it('follows and loads an approval of an agent that was asked', async () => {
+      const { chat, id } = setUp({ tools: [erase], agent: 'lead' })
+      await chat.sendMessage({ text: ASKED })
+      const transport = transportOf({ tools: [erase] })
+      const tab = nodeChat(ai, { id, transport, ...whenApproved })
+      tab.follow(transport)
+      await tab.until(({ last, status }) => status === 'ready' && toolOf(last, 'erase')?.state === 'approval-requested')
+      await tab.addToolApprovalResponse({ id: toolOf(tab.last, 'erase')?.approval?.id ?? '', approved: true })
+      await tab.until(({ last, status }) => status === 'ready' && textOf(last).endsWith(counted(3)))
+      const [, loaded] = await transport.messages(id)
+      expect([tab.last?.id, isDone(tab.last)]).toEqual([loaded?.id, true])
+      expect(toolOf(loaded, 'erase')).toMatchObject({ state: 'output-available', output: 'erased' })
+    })
+
     it('cancels an answer that waits for an approval', async () => {
       const { chat, id, transport } = setUp({ tools: [erase] })
       await chat.sendMessage({ text: APPROVAL })
       await transport.cancel(id)
-      const [run] = (await join(id)).state.runs.values()
+      const [run] = (await attend(id)).state.runs.values()
       expect(run?.status).toBe('cancelled')
     })
   })

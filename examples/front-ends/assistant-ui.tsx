@@ -17,24 +17,24 @@ function useParleyRuntime() {
     const asked = { role: 'user' as const, id: message.id, content: message.text }
     return run === undefined ? [asked] : [asked, { role: 'assistant', id: run.id, content: run.text }]
   })
-  const send = (policy: 'queue' | 'steer', { content }: ui.AppendMessage) => {
-    const text = content.map((part) => (part.type === 'text' ? part.text : '')).join('')
-    session?.send(text, { policy })
-  }
+  const queued = turns.filter(isWaiting).map(({ message, run }) => ({ id: run?.id ?? '', prompt: message.text }))
+  const promptOf = (run: string) => queued.find(({ id }) => id === run)?.prompt ?? ''
+  const textOf = ({ content }: ui.AppendMessage) => content.map((part) => ('text' in part ? part.text : '')).join('')
+  const send = (policy: 'queue' | 'steer', text: string) => void session?.send(text, { policy })
   const remove = (run: string) => void session?.cancel(run)
   return ui.useExternalStoreRuntime<ui.ThreadMessageLike>({
     messages,
     convertMessage: (message) => message,
     isRunning,
-    onNew: async (message) => send('queue', message),
+    onNew: async (message) => send('queue', textOf(message)),
     onCancel: async () => session?.cancel(),
     queue: {
-      items: turns.filter(isWaiting).map(({ message, run }) => ({ id: run?.id ?? '', prompt: message.text })),
+      items: queued,
       steerItems: [],
-      enqueue: (message) => send('queue', message),
-      steer: (message) => send('steer', message),
-      edit: (run, message) => [remove(run), send('queue', message)],
-      move: () => undefined,
+      enqueue: (message) => send('queue', textOf(message)),
+      steer: (message) => send('steer', textOf(message)),
+      edit: (run, message) => [remove(run), send('queue', textOf(message))],
+      move: (run, { lane }) => lane === 'steer' && [remove(run), send('steer', promptOf(run))],
       remove,
     },
   })

@@ -16,6 +16,21 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const SOURCE = join(ROOT, 'examples/front-ends')
 const PACKAGES = ['protocol', 'client', 'react', 'ai-sdk']
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
+
+/** The part of assistant-ui's runtime that the test uses. */
+interface Composer {
+  setText(text: string): void
+  send(options: { readonly steer: boolean }): void
+  getState(): { readonly queue: readonly { readonly id: string }[] }
+  removeQueueItem(id: string): void
+  moveQueueItem(id: string, placement: { readonly lane: 'steer'; readonly insertAfter: null }): void
+}
+declare global {
+  interface Window {
+    runtime: { readonly thread: { readonly composer: Composer } }
+  }
+}
+
 const PROGRAMS = ['use-chat', 'react-hooks', 'assistant-ui', 'ag-ui', 'plain']
 
 let world: PageWorld
@@ -47,7 +62,9 @@ function build(url: string): string {
   for (const name of readdirSync(folder)) {
     if (!/\.(tsx?|html)$/.test(name)) continue
     const text = readFileSync(join(folder, name), 'utf8')
-    writeFileSync(join(folder, name), text.replaceAll('http://127.0.0.1:8080', url))
+      .replaceAll('http://127.0.0.1:8080', url)
+      .replace('runtime={useParleyRuntime()}', 'runtime={(window.runtime = useParleyRuntime())}')
+    writeFileSync(join(folder, name), text)
   }
   run(['npm', 'pack', '--silent', '--pack-destination', folder, ...PACKAGES.flatMap((name) => ['-w', name])], ROOT)
   const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'))
@@ -83,6 +100,42 @@ describe.each(PROGRAMS)('%s', (program) => {
     if (program === 'ag-ui') visitor.excuse('network error')
   })
 })
+
+describe('the queue of assistant-ui', () => {
+  it('keeps messages for the next answers, removes one, and moves another to the steer lane', async () => {
+    const visitor = await world.come()
+    const { page } = await visitor.open(`${box.url}/assistant-ui.html#lanes`)
+    const queue = page.locator('li')
+    await send(page, '/demo count=400 rate=40 ttft=0')
+    await answer(page, 0).filter({ hasText: '0 1 2' }).waitFor()
+    for (const count of [2, 3, 4]) await page.evaluate(queueMessage, `/demo count=${count} rate=0`)
+    await expect.poll(() => queue.allTextContents()).toEqual([2, 3, 4].map((count) => `/demo count=${count} rate=0`))
+    expect(await page.locator('[data-role=user]').count()).toBe(1)
+    const items = await page.evaluate(() => window.runtime.thread.composer.getState().queue.map(({ id }) => id))
+    await page.evaluate(([first = '', second = '']) => {
+      const { composer } = window.runtime.thread
+      composer.removeQueueItem(first)
+      composer.moveQueueItem(second, { lane: 'steer', insertAfter: null })
+    }, items)
+    await expect.poll(() => queue.allTextContents()).toEqual(['/demo count=4 rate=0'])
+    // While an answer is written, the button sends to the steer lane.
+    await send(page, 'Thanks.')
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await expect.poll(() => page.locator('[data-role=assistant]').last().textContent()).toBe(demoCount(4))
+    const { entries } = (await (
+      await fetch(`http://127.0.0.1:${world.server.port}/v1/sessions/lanes/events`)
+    ).json()) as { entries: { event: Record<string, unknown> }[] }
+    const policies = entries.flatMap(({ event }) => (event.type === 'message' ? [event.policy] : []))
+    expect(policies).toEqual(['queue', 'queue', 'queue', 'queue', 'steer', 'steer'])
+  })
+})
+
+/** Sends to the queue lane, for which the program has no button. */
+function queueMessage(text: string): void {
+  const { composer } = window.runtime.thread
+  composer.setText(text)
+  composer.send({ steer: false })
+}
 
 async function send(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message').fill(text)
