@@ -1,6 +1,10 @@
 // The Dockerfile and deploy/ name only workspaces and settings that exist, and their timeouts fit each other. Running
 // them needs a container engine: docs/adr/0018 says how that was tried.
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { SETTINGS } from '../server/config/settings.ts'
 
@@ -26,6 +30,30 @@ describe('the image', () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--)(.+) \S+$/gm)].flatMap(([, names]) => names?.split(' ') ?? [])
     const used = copied.map((name) => allowed.find((path) => name === path || name.startsWith(`${path}/`)) ?? name)
     expect([...new Set(used)].sort()).toEqual([...allowed].sort())
+  })
+
+  it('has a bill of materials, written from nothing but the files that its stage copies', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'parley-image-'))
+    try {
+      const stages = dockerfile.split(/^FROM /m)
+      const copies = ['AS manifests', 'AS dependencies']
+        .map((name) => stages.find((stage) => stage.split('\n', 1)[0]?.endsWith(name)) ?? '')
+        .flatMap((stage) => [...stage.matchAll(/^COPY (?!--)(.+) (\S+)$/gm)])
+      for (const [, names = '', to = ''] of copies) {
+        for (const name of names.split(' ')) {
+          const from = fileURLToPath(new URL(name, root))
+          cpSync(from, to.endsWith('/') ? join(folder, to, basename(name)) : join(folder, to), { recursive: true })
+        }
+      }
+      expect(dockerfile).toContain('npm run --silent sbom > sbom.cdx.json')
+      const written = execFileSync('npm', ['run', '--silent', 'sbom'], { cwd: folder, encoding: 'utf8' })
+      const { components } = JSON.parse(written) as { components: { name: string }[] }
+      const names = components.map(({ name }) => name)
+      expect(names).toEqual(expect.arrayContaining(['@btc-vision/uwebsockets.js', 'lmdb', 'zod']))
+      expect(names).not.toContain('vitest')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('sets only settings that exist', () => {

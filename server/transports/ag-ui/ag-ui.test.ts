@@ -164,6 +164,42 @@ describe.each(VERSIONS)('a client of AG-UI %s', (version, Agent) => {
     expect(JSON.stringify(agent.messages.at(-1))).toContain('0 1')
   })
 
+  it.each([
+    ['of its own', '/demo tool=demo_form input={} count=2 rate=0'],
+    [
+      'of an agent that was asked',
+      '/demo ask=helper message={/demo tool=demo_form input={} count=1 rate=0} count=2 rate=0',
+    ],
+  ])('is interrupted by a question %s, and gets an invalid answer back', async (_, asked) => {
+    const agent = agentFor(asked, { url: `${server.url}/v1/ag-ui/lead` })
+    const first = await ran(agent)
+    const { outcome } = first.at(-1) as Event & { outcome: { interrupts: Record<string, unknown>[] } }
+    const [interrupt] = outcome.interrupts
+    const calls = first.filter(({ type }) => type === 'TOOL_CALL_START').map(({ toolCallId }) => toolCallId)
+    expect(outcome.interrupts).toHaveLength(1)
+    expect(interrupt).toMatchObject({
+      reason: 'input_required',
+      message: expect.stringContaining('Which pizza would you like?'),
+      toolCallId: calls[0],
+      responseSchema: { required: ['size', 'count'] },
+    })
+    const resume = (payload: object): object => ({
+      resume: [{ interruptId: interrupt?.id, status: 'resolved', payload }],
+    })
+    const refused = await fetch(`${server.url}/v1/ag-ui/lead`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ threadId: agent.threadId, runId: fresh('r'), messages: [], ...resume({ size: 'xl' }) }),
+    })
+    expect([refused.status, await refused.json()]).toMatchObject([422, { code: 'invalid_answer' }])
+    const second = await ran(agent, resume({ size: 's', count: 2 }))
+    const result = second.find(({ type }) => type === 'TOOL_CALL_RESULT')
+    expect(result?.toolCallId).toBe(calls[0])
+    expect(String(result?.content).replaceAll('\\', '')).toContain('"count":2')
+    expect(second.at(-1)).toMatchObject({ type: 'RUN_FINISHED' })
+    expect(JSON.stringify(agent.messages.at(-1))).toContain('0 1')
+  })
+
   it('closes what is open when somebody cancels the run, or the provider fails', async () => {
     const agent = agentFor('/demo count=1000 rate=50')
     const seen: Event[] = []

@@ -1,6 +1,5 @@
 // Jobs on two real nodes with one NATS: a job can be created at one node and polled at the other, its key works at
-// both, and it survives the loss of its node. Also a thousand clients that create jobs at one node at the same moment.
-import { setTimeout as sleep } from 'node:timers/promises'
+// both, and it survives the loss of its node.
 import type { Job, JobAccepted } from '@parley/protocol'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../bench/cluster/nats-server.ts'
@@ -113,43 +112,3 @@ describe('a job', () => {
     expect((await fetch(`http://127.0.0.1:${three.port}/jobs/run_1-${job.session}`)).status).toBe(404)
   })
 })
-
-describe('a thousand jobs that start at the same moment', () => {
-  const CLIENTS = 1_000
-
-  it('are polled at different times by clients that follow Retry-After, and all end', async () => {
-    const server = await ServerProcess.start({ PARLEY_MAX_CONNECTIONS_PER_ADDRESS: '5000' })
-    nodes.push(server)
-    const delays: number[] = []
-    const polls: number[] = []
-    const poll = async (id: string, retryAfter: string | null): Promise<Job> => {
-      await sleep(Number(retryAfter) * 1000)
-      polls.push(performance.now())
-      const response = await fetch(`http://127.0.0.1:${server.port}/jobs/${id}`)
-      const job = (await response.json()) as Job
-      return job.result === undefined ? poll(id, response.headers.get('retry-after')) : job
-    }
-    const ended = await Promise.all(
-      Array.from({ length: CLIENTS }, async (_, client) => {
-        const response = await create(server, '/demo count=3 rate=0 ttft=3000', `c${client}`)
-        const retryAfter = response.headers.get('retry-after')
-        delays.push(Number(retryAfter))
-        return poll((await accepted(response)).id, retryAfter)
-      }),
-    )
-    expect(ended.filter(({ result }) => result?.text === demoCount(3))).toHaveLength(CLIENTS)
-    // Both the first delays and the moments of the answers differ. How far the polls are then spread depends on the
-    // stalls of a machine on which a thousand clients and their server share two cores.
-    expect(fullest(delays, 1)).toBeLessThan(CLIENTS * 0.7)
-    expect(fullest(polls, 100)).toBeLessThan(CLIENTS * 0.4)
-    // Each client polls only a few times.
-    expect(polls.length).toBeLessThan(8 * CLIENTS)
-  })
-})
-
-/** The largest number of times within one interval. */
-function fullest(times: readonly number[], ms: number): number {
-  const counts = new Map<number, number>()
-  for (const time of times) counts.set(Math.floor(time / ms), (counts.get(Math.floor(time / ms)) ?? 0) + 1)
-  return Math.max(...counts.values())
-}

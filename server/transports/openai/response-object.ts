@@ -7,6 +7,7 @@ import { argumentsOf, citation, type RunCall } from './chat-chunks.ts'
 import { conversationIn, type ResponseRequest } from './response-request.ts'
 import { runFailure } from './run-failure.ts'
 import { noticesOf } from './run-notices.ts'
+import { waitsOf } from './run-waits.ts'
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | 'incomplete'
 
@@ -126,7 +127,8 @@ export function endedStatus({ reason, error, cut }: RunEnded): Status {
 
 export function responseOf(head: ResponseHead, found: FoundRun): object {
   const { ended } = found.record
-  return responseObject(head, statusOf(found), itemsOf(head.name, found), ended)
+  const response = responseObject(head, statusOf(found), itemsOf(head.name, found), ended)
+  return { ...response, ...(ended === undefined ? waitsOf(head.name.session, found) : {}) }
 }
 
 /** The output of a response, as far as it exists. */

@@ -128,9 +128,11 @@ const Included = z.enum(
   { error: 'is not supported' },
 )
 
+export const InputItems = z.union([Text, z.array(Item).max(LIMITS.contextMessages)])
+
 export const ResponseRequest = z.object({
   model: ModelName,
-  input: z.union([Text.min(1), z.array(Item).min(1).max(LIMITS.contextMessages)]),
+  input: InputItems.refine((input) => input.length > 0, 'must not be empty'),
   instructions: Text.max(LIMITS.messageChars).nullish(),
   previous_response_id: z.string().max(300).nullish(),
   stream: z.boolean().nullish(),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { failureOf } from '../../http/failure.ts'
 import { asOpenAiError } from '../openai-error.ts'
 import { only } from '../request-fields.ts'
-import { ResponseRequest } from '../response-request.ts'
+import { InputItems, ResponseRequest } from '../response-request.ts'
 
 /** Routes a response: those with the same id are made one after the other, and their events repeat it. */
 const StreamId = z.string().min(1).max(128)
@@ -14,7 +14,10 @@ export const CreateFrame = ResponseRequest.extend({
   type: z.literal('response.create'),
   stream_id: StreamId.nullish(),
   background: only(false, 'is not supported over WebSocket'),
-  generate: only(true, 'a request without an answer is not supported'),
+  /** Checked with the request that it continues, which may have the whole input. */
+  input: InputItems.nullish().transform((input) => input ?? []),
+  /** `false`: a warm-up, which has no answer. */
+  generate: z.boolean().nullish(),
 })
 export type CreateFrame = z.infer<typeof CreateFrame>
 

@@ -24,6 +24,7 @@ import { FrameExchange, type FrameSocket, type SocketClient } from './frame-exch
 import { type CancelFrame, type CreateFrame, ResponseFrame, type SteerFrame, streamIdIn } from './response-frames.ts'
 import { type Current, type Lane, ResponseLanes } from './response-lanes.ts'
 import { SteerError, steerResponse } from './response-steer.ts'
+import { WarmUps } from './warm-ups.ts'
 
 /** Close codes of RFC 6455 and its registry: OpenAI's clients know which of these allow a reconnect. */
 export const CLOSES = {
@@ -75,6 +76,7 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
   readonly #rate: CommandRate
   readonly #clock: TokenClock
   readonly #lanes = new ResponseLanes()
+  readonly #warmUps: WarmUps
   readonly #exchanges = new Set<FrameExchange>()
   /** Of the responses that the client cannot find again if it disconnects. */
   readonly #watched = new Set<AbortController>()
@@ -89,6 +91,7 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
     this.#ports = ports
     this.#socket = socket
     this.#openAi = { ...ports.openAi, unstored: this.#lanes.unstored }
+    this.#warmUps = new WarmUps(ports.limits.messageBytes)
     this.#outbox = new Outbox(socket, 'json', ports, this)
     this.#rate = new CommandRate(ports.limits.commands, performance.now())
     const expired = (): void => this.end(CLOSES.refused, 'the access token has expired')
@@ -238,7 +241,7 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
     lane.waiting.push(() => {
       this.#waiting -= 1
       this.#waitingBytes -= bytes
-      return this.#create(lane, frame)
+      return this.#create(lane, frame, bytes)
     })
     void this.#work(lane)
   }
@@ -248,12 +251,28 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
     if (this.draining !== undefined && this.#lanes.isIdle) this.end(CLOSES.restart, this.draining.reason)
   }
 
-  #create(lane: Lane, frame: CreateFrame): Promise<void> {
-    return this.#respond(lane, frame, frame.store !== false, (exchange) => {
-      checkResponse(frame)
+  #create(lane: Lane, frame: CreateFrame, bytes: number): Promise<void> {
+    if (frame.generate === false) return this.#warmUp(lane, frame, bytes)
+    return this.#respond(lane, frame, frame.store !== false, async (exchange) => {
+      const whole = this.#warmUps.whole(frame)
+      checkResponse(whole)
       if (this.draining !== undefined) throw new ReplyError('going_away')
-      return sendResponse(this.#openAi, exchange.request, frame)
+      return sendResponse(this.#openAi, exchange.request, whole)
     })
+  }
+
+  async #warmUp({ id }: Lane, frame: CreateFrame, bytes: number): Promise<void> {
+    const exchange = new FrameExchange(this, frame, id)
+    this.#exchanges.add(exchange)
+    try {
+      if (this.draining !== undefined) throw new ReplyError('going_away')
+      const events = await this.#warmUps.add(this.#openAi, exchange.request, frame, bytes)
+      for (const event of events) exchange.send({ ...event })
+    } catch (error) {
+      this.#refuse(exchange, error)
+    } finally {
+      this.#exchanges.delete(exchange)
+    }
   }
 
   /** Resolves at the end of the response. Does not reject. */
