@@ -3,6 +3,10 @@
 // Crockford's base32 in lower case: its characters are in ASCII order, so ids sort like their times.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const RANDOM_LENGTH = 12
+/** Random bytes for the next ids: one call of the system's generator costs more than the rest of an id. */
+const random = new Uint8Array(RANDOM_LENGTH * 64)
+let usedRandom = random.length
+const UNDERSCORE = 95
 let lastTime = 0
 let counter = 0
 
@@ -25,12 +29,13 @@ export function makeId(prefix: string, now: number = Date.now()): string {
     }
   }
   // Ids are kept for long and in great numbers. A string concatenated from parts would keep every part in memory.
-  return String.fromCharCode(
-    ...codesOf(`${prefix}_`),
-    ...codesOf(base32(lastTime, 10)),
-    ...codesOf(base32(counter, 3)),
-    ...codesOf(randomText(RANDOM_LENGTH)),
-  )
+  const codes: number[] = []
+  for (let at = 0; at < prefix.length; at += 1) codes.push(prefix.charCodeAt(at))
+  codes.push(UNDERSCORE)
+  addBase32(codes, lastTime, 10)
+  addBase32(codes, counter, 3)
+  addRandom(codes)
+  return String.fromCharCode(...codes)
 }
 
 /** Unix milliseconds at which `makeId` made an id; undefined for any other id. */
@@ -50,23 +55,20 @@ export function lateSteerRun(message: string): string {
   return `steer_${message}`.slice(0, 128)
 }
 
-function base32(value: number, length: number): string {
-  let text = ''
+function addBase32(codes: number[], value: number, length: number): void {
+  const end = codes.length + length
   let rest = value
-  for (let i = 0; i < length; i += 1) {
-    text = ALPHABET[rest % 32] + text
+  for (let at = end - 1; at >= end - length; at -= 1) {
+    codes[at] = ALPHABET.charCodeAt(rest % 32)
     rest = Math.floor(rest / 32)
   }
-  return text
 }
 
-function randomText(length: number): string {
-  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(length))
-  let text = ''
-  for (const byte of bytes) text += ALPHABET[byte & 31]
-  return text
-}
-
-function codesOf(text: string): number[] {
-  return Array.from(text, (character) => character.charCodeAt(0))
+function addRandom(codes: number[]): void {
+  if (usedRandom === random.length) {
+    globalThis.crypto.getRandomValues(random)
+    usedRandom = 0
+  }
+  const end = usedRandom + RANDOM_LENGTH
+  for (; usedRandom < end; usedRandom += 1) codes.push(ALPHABET.charCodeAt((random[usedRandom] as number) & 31))
 }

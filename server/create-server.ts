@@ -163,7 +163,10 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     agents: config.agents,
     system: config.system,
     serverTools,
-    remote: { openClaims: async (sealed, user) => vault?.open(sealed, user) },
+    remote: {
+      openClaims: async (sealed, user) => vault?.open(sealed, user),
+      ...(relay === undefined ? {} : { fetch: relay.fetch(globalThis.fetch), relayed: true }),
+    },
     mcp: mcp?.servers,
     limits: {
       ...RUN_LIMITS,

@@ -8,6 +8,7 @@ import { providerUrls, readModelConfig } from '../model/model-config.ts'
 import { Relay } from '../model/relay-fetch.ts'
 import { RelayServer } from '../relay/relay-server.ts'
 import { relayTargets } from '../relay/relay-target.ts'
+import { isRemote } from '../run/remote-agent.ts'
 import { reachable } from '../transports/http/listen.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { listenForMetrics } from '../transports/http/metrics-listener.ts'
@@ -28,8 +29,9 @@ export interface RunningRelay {
 export async function startRelay(config: Config, logger: Logger): Promise<RunningRelay> {
   const { relaySecret, relayTargets: targets, metricsToken, metricsListen } = config
   if (relaySecret === undefined) throw new ConfigError(['PARLEY_ROLE=relay needs PARLEY_RELAY_SECRET.'])
-  const bases =
-    targets ?? providerUrls(readModelConfig({ ...process.env, PARLEY_COMPATIBLE_URL: config.compatibleUrl }))
+  const agents = [...config.agents.values()].flatMap((agent) => (isRemote(agent) ? [agent.agui] : []))
+  const providers = readModelConfig({ ...process.env, PARLEY_COMPATIBLE_URL: config.compatibleUrl })
+  const bases = targets ?? [...providerUrls(providers), ...agents]
   const server = new RelayServer({
     secrets: relaySecret,
     targets: relayTargets(bases),

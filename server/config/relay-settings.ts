@@ -29,7 +29,7 @@ export const relay = {
     'PARLEY_RELAY_TARGETS',
     list.pipe(z.array(target).min(1)),
     undefined,
-    "Base URLs that a relay may request, separated by commas. Unset: those of the providers, from the providers' own variables and PARLEY_COMPATIBLE_URL.",
+    "Base URLs that a relay may request, separated by commas. Unset: those of the providers, from the providers' own variables and PARLEY_COMPATIBLE_URL, and of the remote agents in the configuration file.",
   ),
   relayOrphanMs: setting(
     'PARLEY_RELAY_ORPHAN_MS',

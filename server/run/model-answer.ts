@@ -68,7 +68,7 @@ export class Answer {
   /** The first half of a surrogate pair. */
   #half = ''
   /** The calls that were begun, by the provider's ids, each with the first half of a surrogate pair. */
-  readonly #inputs = new Map<string, { readonly name: string; half: string }>()
+  #inputs: Map<string, { readonly name: string; half: string }> | undefined
 
   constructor(model: Model) {
     this.#model = model
@@ -116,13 +116,14 @@ export class Answer {
 
   /** The call's place. Its input follows, but the complete call comes only with the end of the answer. */
   beginCall(id: string, name: string): void {
+    this.#inputs ??= new Map()
     this.#inputs.set(id, { name: wellFormed(name), half: '' })
     this.#content.push({ type: 'tool-call', toolCallId: id, toolName: '', input: undefined })
   }
 
   /** @returns the next piece of a call's arguments; undefined if there is none, or the call was not begun */
   input(id: string, delta: string): { readonly name: string; readonly text: string } | undefined {
-    const input = this.#inputs.get(id)
+    const input = this.#inputs?.get(id)
     if (input === undefined) return undefined
     const joined = input.half + restoreNumbers(delta)
     const half = endsInHalf(joined)

@@ -100,6 +100,9 @@ export interface RemoteSink {
   finished(waits: boolean): Promise<void>
 }
 
+/** The request must not stay open. One object for all calls, because a stack trace costs as much as a token. */
+const CALL_ENDED = new DOMException('The model call is over.', 'AbortError')
+
 /**
  * @param signal aborts the request; the promise then rejects with the signal's reason
  * @throws ModelFailure
@@ -145,7 +148,7 @@ export async function callModel(
     watch.stop()
     signal.removeEventListener('abort', onAbort)
     // However the call ended, its request must not stay open.
-    request.abort(new DOMException('The model call is over.', 'AbortError'))
+    request.abort(CALL_ENDED)
   }
 }
 

@@ -42,7 +42,7 @@ const learned = new WeakMap<object, Map<Model, number>>()
 export class PromptFit {
   readonly #model: Model
   readonly #notices: ProviderNotices
-  readonly #learned: Map<Model, number>
+  readonly #session: object
   /** What the provider accepts of prompt and tools, by estimate, if that is less than the model's window. */
   #accepted: number
   #inWords: PromptLimits['inWords'] = 'nothing'
@@ -54,9 +54,8 @@ export class PromptFit {
   constructor(model: Model, notices: ProviderNotices, session: object) {
     this.#model = model
     this.#notices = notices
-    this.#learned = learned.get(session) ?? new Map()
-    learned.set(session, this.#learned)
-    this.#accepted = this.#learned.get(model) ?? Number.POSITIVE_INFINITY
+    this.#session = session
+    this.#accepted = learned.get(session)?.get(model) ?? Number.POSITIVE_INFINITY
   }
 
   prepare(request: Request): FittingPrompt {
@@ -76,9 +75,14 @@ export class PromptFit {
       ...notices,
       ...left.map((tool) => ({ code: 'tool_omitted' as const, tool })),
     ]
-    const fitting = { prompt, tools, tokens: tokens + toolTokens }
-    this.#last = { ...request, ...fitting }
-    return fitting
+    const { asSent } = request
+    this.#last = { conversation, offered, outputTokens, whole, asSent, prompt, tools, tokens: tokens + toolTokens }
+    return this.#last
+  }
+
+  #learn(): void {
+    const known = learned.get(this.#session) ?? new Map<Model, number>()
+    learned.set(this.#session, known.set(this.#model, this.#accepted))
   }
 
   /** The provider accepted the last prompt. */
@@ -94,7 +98,7 @@ export class PromptFit {
       this.#shrinks += 1
       this.#accepted = last.tokens * refusal.fits * MARGIN
       // A body that is too large, or an empty answer, says nothing about tokens.
-      if (code === 'context_exceeded' && !refusal.inWords) this.#learned.set(this.#model, this.#accepted)
+      if (code === 'context_exceeded' && !refusal.inWords) this.#learn()
     }
     const isOther = (): boolean => JSON.stringify(this.prepare(last).prompt) !== JSON.stringify(last.prompt)
     if (!refusal.inWords || last.asSent || this.#inWords === 'all') return isOther()

@@ -20,13 +20,13 @@ const MAX_NOTICES = 16
 
 /** The notices of one run. Each option, media type and tool has at most one, and each warning comes once. */
 export class ProviderNotices {
-  readonly #notices = new Map<string, RunNotice>()
+  #notices: Map<string, RunNotice> | undefined
   /** About the last prompt: it contains the earlier ones. */
   ofPrompt: readonly RunNotice[] = []
 
   /** Undefined if there are none. */
   get all(): { readonly notices: RunNotice[] } | undefined {
-    const notices = [...this.ofPrompt, ...this.#notices.values()].slice(0, MAX_NOTICES)
+    const notices = [...this.ofPrompt, ...(this.#notices?.values() ?? [])].slice(0, MAX_NOTICES)
     return notices.length === 0 ? undefined : { notices }
   }
 
@@ -51,6 +51,7 @@ export class ProviderNotices {
   }
 
   #set(key: string, notice: RunNotice): void {
+    this.#notices ??= new Map()
     if (this.#notices.size < MAX_NOTICES || this.#notices.has(key)) this.#notices.set(key, notice)
   }
 }

@@ -214,6 +214,27 @@ describe('an interrupt of a remote agent', () => {
     expect(agent.requests).toHaveLength(2)
   })
 
+  it('is for people also if the sender answers calls of its own tools', async () => {
+    const tools = [{ name: 'pick' }]
+    const { run } = await ask('Delete it', { context: { tools } })
+    ;(await agent.next())
+      .begin()
+      .call('tc_1', 'delete', { id: 7 })
+      .finish(interrupt({ toolCallId: 'tc_1' }))
+    const waiting = await h.event('s', 'tool.called', (event) => event.approval)
+    await decide(waiting.call, 'approve')
+    const next = await agent.next()
+    expect(next.input.resume).toMatchObject([{ interruptId: 'i1', status: 'resolved' }])
+    next
+      .begin()
+      .result('tc_1', 'deleted')
+      .call('tc_2', 'pick', { of: [1, 2] })
+      .finish()
+    const end = await ended(run)
+    expect([end.reason, end.output?.at(-1)]).toMatchObject(['completed', { type: 'tool', name: 'pick' }])
+    expect(agent.requests).toHaveLength(2)
+  })
+
   it('is cancelled if nobody decides in time', async () => {
     await h.dispose()
     h = await EngineHarness.start({ limits: { approvalMs: 20 }, agents: new Map([['planner', { agui: agent.url }]]) })
@@ -407,6 +428,28 @@ describe('a claim in the headers', () => {
 })
 
 describe('a lost driver', () => {
+  it.each([undefined, [{ name: 'pick' }]])(
+    'leaves the decision to the next driver (tools of the sender: %j)',
+    async (tools) => {
+      const { run } = await ask('Delete it', tools === undefined ? {} : { context: { tools } })
+      const interrupts = [{ id: 'i1', reason: 'tool_call', message: 'Sure?', toolCallId: 'tc_1' }]
+      ;(await agent.next())
+        .begin()
+        .call('tc_1', 'delete', {})
+        .finish({ outcome: { type: 'interrupt', interrupts } })
+      const waiting = await h.event('s', 'tool.called', (event) => event.approval)
+      await h.close()
+      await h.open()
+      await h.event('s', 'run.started', ({ epoch }) => epoch === 2)
+      await decide(waiting.call, 'approve')
+      const next = await agent.next()
+      expect(next.input.resume).toMatchObject([{ interruptId: 'i1', status: 'resolved' }])
+      next.begin().result('tc_1', 'deleted').text('Done.').finish()
+      expect(textOf(await ended(run))).toBe('Done.')
+      expect(agent.requests).toHaveLength(2)
+    },
+  )
+
   it('leaves a half answer, which the next driver replaces; complete steps and their calls stay', async () => {
     const { run } = await ask('How warm?')
     ;(await agent.next()).begin().text('First.').call('tc_1', 'warmth', { city: 'Oslo' }).finish()

@@ -45,7 +45,7 @@ export interface RemoteRun {
   isShared(): boolean
 }
 
-export interface RemoteAgentPorts extends Pick<AgentModelOptions, 'fetch'> {
+export interface RemoteAgentPorts extends Pick<AgentModelOptions, 'fetch' | 'relayed'> {
   /** Decrypts the claims of this user. */
   openClaims?(credentials: string, user: string): Promise<OpenedClaims | undefined>
 }
@@ -73,6 +73,7 @@ export function remoteModel(name: string, agent: RemoteAgent, run: RemoteRun, po
     url,
     timeoutMs,
     fetch: ports.fetch,
+    relayed: ports.relayed,
     headers: async () => {
       const needed = claimsOfHeaders(headers)
       if (needed.length === 0) return headers

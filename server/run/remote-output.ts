@@ -102,6 +102,17 @@ export class RemoteOutput implements RemoteSink {
     return id
   }
 
+  /** An answer that is read again has repeated a call that the log has. @param id the agent's */
+  resumed(id: string, call: CallState): void {
+    this.#calls.set(id, call.id)
+    this.#options.tools.reported(call.id, call.name)
+  }
+
+  /** The answer has repeated a question to people that the log has. */
+  waits({ id, name }: CallState): void {
+    this.#options.tools.waits(id, name)
+  }
+
   /** The agent has the result of a call. @param id the agent's */
   async gave(id: string, outcome: ToolOutcome, message?: string): Promise<void> {
     const call = this.#idInLog(id)

@@ -12,7 +12,7 @@ import type { SessionReplica } from '../session/session-replica.ts'
 import { topRun } from '../session/state/child-runs.ts'
 import { fromParts } from '../session/state/run-output.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import { findRun } from '../session/state/session-state.ts'
+import { findRun, type SessionState } from '../session/state/session-state.ts'
 import { Conflict } from '../store/ports/errors.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { Tracer } from '../trace/tracer.ts'
@@ -33,7 +33,7 @@ import { type ModelExtra, RunExtras } from './run-extras.ts'
 import { failureOf } from './run-failure.ts'
 import { type RunLimits, withLimits } from './run-limits.ts'
 import * as Run from './run-state.ts'
-import { RunTools, type RunToolsOptions } from './run-tools.ts'
+import { RunTools, type RunToolsOptions, toolsOptions } from './run-tools.ts'
 import { RunTrace } from './run-trace.ts'
 
 export interface RunDriverOptions extends Pick<RunToolsOptions, 'idle'> {
@@ -65,13 +65,13 @@ export class RunDriver implements ModelSink {
   readonly #tools: RunTools
   readonly #step: ModelStep
   readonly #extras: RunExtras
-  readonly #calls: Omit<RunToolsOptions, 'serverTools'>
+  readonly #calls: Pick<RunToolsOptions, 'owner' | 'trace' | 'extras'>
   /** Of ModelSink: what the agent does besides, if it is a remote one. */
   remote: RemoteOutput | undefined
   readonly #relayed: RelayedCalls | undefined
   /** The answer that is read again. */
   #replay: ReplaySink | undefined
-  readonly #taken = new Set<string>()
+  #taken: string[] | undefined
   readonly #meter: RunMeter | undefined
   readonly #trace: RunTrace | undefined
   #agent: RunAgent
@@ -113,13 +113,14 @@ export class RunDriver implements ModelSink {
     this.#relayed = relay && new RelayedCalls(relay, this.#appender, request, isFound)
     const owner = `${node}/${state.about.epoch}`
     const give = (extra: Run.Extra): void => this.#appender.give(extra)
-    this.#extras = new RunExtras({ ...options, session, run: this.#run, owner, give }, Run.partsOf(state))
-    this.#calls = { ...options, ...limits, owner, trace, extras: this.#extras }
-    const tools = { ...this.#calls, serverTools: agent.serverTools }
+    this.#extras = new RunExtras({ log, session, run: this.#run, owner, logger, give }, Run.partsOf(state))
+    this.#calls = { owner, trace, extras: this.#extras }
+    const tools = toolsOptions(options, this.#calls, agent)
     this.#tools = new RunTools(tools, session, this.#run, this.#stop.signal)
     this.remote = this.#remoteOf(agent)
-    const calls = { budgets, logger, metrics, trace, session, relayed: this.#relayed, appender: this.#appender }
-    const step = { ...calls, sink: this, stop: this.#stop, message: () => this.#message() }
+    const [appender, relayed, stop] = [this.#appender, this.#relayed, this.#stop]
+    const message = (): MessageEvent | undefined => this.#message()
+    const step = { budgets, logger, metrics, trace, session, relayed, appender, sink: this, stop, message }
     this.#step = new ModelStep(step, agent.model, withLimits(limits, agent))
   }
 
@@ -214,8 +215,9 @@ export class RunDriver implements ModelSink {
   async #lost(): Promise<void> {
     const { last } = this.#appender.state
     await this.#relayed?.release()
-    const timeout = AbortSignal.timeout(this.#options.limits.storageWaitMs)
-    await this.#session.until((state) => (findRun(state, this.#run)?.last ?? 0) >= last || undefined, timeout)
+    const isShown = (state: SessionState): true | undefined =>
+      (findRun(state, this.#run)?.last ?? 0) >= last || undefined
+    await this.#session.until(isShown, undefined, this.#options.limits.storageWaitMs)
   }
 
   /** Ends the response of a relay, if the run has ended. Otherwise, the next driver may need it. */
@@ -270,7 +272,8 @@ export class RunDriver implements ModelSink {
       const kept = await log.append(this.#session.id, subject, snapshot, seq, { rollup: true })
       seq = kept.seq
     }
-    const replay = { session: this.#session, sink: this, tools: this.#tools, extras: this.#extras }
+    const { remote } = this
+    const replay = { session: this.#session, sink: this, tools: this.#tools, extras: this.#extras, remote }
     if (this.#relayed?.isFound) this.#replay = await ReplaySink.open(about, replay, this.#stop.signal)
     const output = this.#replay?.output ?? fromParts(recovery.kept)
     this.#appender.apply((state) => Run.started(state, seq, started.time, output))
@@ -280,7 +283,7 @@ export class RunDriver implements ModelSink {
   async #steps(recovery: Recovery): Promise<boolean> {
     if (recovery.awaitResults) this.#appender.apply((state) => Run.finished(state, { inputTokens: 0, outputTokens: 0 }))
     // The message's sender answers the calls of the last step.
-    if (recovery.awaitResults && this.#tools.leavesCalls) return false
+    if (recovery.awaitResults && this.#tools.hasLeftStep) return false
     // Also if the model wrote text after a call: the prompt must contain the results. An answer that is read again has its calls itself.
     if (this.#replay === undefined) {
       await this.#tools.adopt()
@@ -297,7 +300,7 @@ export class RunDriver implements ModelSink {
       this.#replay?.end()
       this.#replay = undefined
       this.#appender.apply((state) => Run.finished(state, finish.usage))
-      if (finish.reason === 'tool-calls' ? this.#tools.leavesCalls : this.#steers().length === 0) {
+      if (finish.reason === 'tool-calls' ? this.#tools.leavesStep : this.#steers().length === 0) {
         return finish.reason === 'length'
       }
       const results = await this.#tools.results()
@@ -343,14 +346,14 @@ export class RunDriver implements ModelSink {
 
   #remoteOf({ remote, model, serverTools }: RunAgent): RemoteOutput | undefined {
     if (remote === undefined) return undefined
-    const options = { ...this.#calls, ...remote, serverTools, model: model.id, runMs: this.#options.limits.runMs }
+    const options = { ...toolsOptions(this.#options, this.#calls, { serverTools }), ...remote, model: model.id }
     return new RemoteOutput({ ...options, tools: this.#tools }, this.#session, this.#appender, this.#stop.signal)
   }
 
   /** Ends the child runs, so that none of them says anything after this run's end. */
   async #endChildren(): Promise<void> {
     await this.#appender.flushed()
-    await this.#tools.childrenKnown(AbortSignal.timeout(this.#options.limits.storageWaitMs))
+    await this.#tools.childrenKnown(this.#options.limits.storageWaitMs)
     await endChildren(this.#options.log, this.#session, this.#run)
   }
 
@@ -359,7 +362,8 @@ export class RunDriver implements ModelSink {
     const steers = this.#steers()
     for (const { event } of this.#session.state.messages) {
       if (!steers.includes(event.id)) continue
-      this.#taken.add(event.id)
+      this.#taken ??= []
+      this.#taken.push(event.id)
       turns.at(-1)?.messages.push(userMessage(event, this.#agent.model.remote))
     }
     this.#meter?.nextCall()
@@ -369,7 +373,7 @@ export class RunDriver implements ModelSink {
 
   /** Steering messages that no model call has yet. The session may not show this driver's own taking yet. */
   #steers(): readonly string[] {
-    return this.#record().steers.filter((message) => !this.#taken.has(message))
+    return this.#record().steers.filter((message) => this.#taken?.includes(message) !== true)
   }
 
   #message(): MessageEvent | undefined {

@@ -115,9 +115,10 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
         logger.info({ session: delivery.session, run: delivery.run }, 'run was offered without its message')
         return
       }
-      const left = AbortSignal.any([signal, stopping.signal])
-      const mayBeLate = !found || isSteering(session.state, delivery.command)
-      if (mayBeLate && !(await idle(isLateSteer(session, delivery, left)))) return
+      if (!found || isSteering(session.state, delivery.command)) {
+        const left = AbortSignal.any([signal, stopping.signal])
+        if (!(await idle(isLateSteer(session, delivery, left)))) return
+      }
       const before = findRun(session.state, delivery.run)
       await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal, idle))
       count?.done(session, delivery, before)
@@ -218,13 +219,25 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
         const queued = { session: session.id, run: child, command: call }
         return runs.offer(credentials === undefined ? queued : { ...queued, credentials })
       }
+      const { agent, agentNamed } = choice
       const { node, limits, tracer, budgets, relay, recovery } = options
-      const epoch = await RunDriver.drive(
-        { ...choice, offerChild, log, node, limits, logger, metrics, tracer, budgets, relay, recovery, idle },
-        session,
-        record,
-        signal,
-      )
+      // Without a spread: an object that begins with one has a hidden class of its own.
+      const driver = {
+        agent,
+        agentNamed,
+        offerChild,
+        log,
+        node,
+        limits,
+        logger,
+        metrics,
+        tracer,
+        budgets,
+        relay,
+        recovery,
+        idle,
+      }
+      const epoch = await RunDriver.drive(driver, session, record, signal)
       await waitForEnd(session, record.id, epoch)
     } catch (error) {
       if (error instanceof AnswerLost) {
@@ -325,7 +338,7 @@ async function messageArrives(
     try {
       const seen = (state: SessionState) =>
         findRun(state, run) ?? state.deleted ?? (isSteering(state, command) || undefined)
-      await session.until(seen, AbortSignal.any([signal, AbortSignal.timeout(ms)]))
+      await session.until(seen, signal, ms)
       return true
     } catch (error) {
       if (signal.aborted || session.lost !== undefined) throw error
@@ -337,7 +350,7 @@ async function messageArrives(
     const head = parseCursor(await log.head(session.id))?.seq ?? 0
     const isCaughtUp = (state: SessionState): true | undefined =>
       state.seq >= head || findRun(state, run) !== undefined ? true : undefined
-    await session.until(isCaughtUp, AbortSignal.any([signal, AbortSignal.timeout(OUTAGE_MS)]))
+    await session.until(isCaughtUp, signal, OUTAGE_MS)
     return findRun(session.state, run) !== undefined
   }
   if ((await arrives(Math.min(waitMs, SOON_MS))) || (await isKnown())) return true
@@ -374,10 +387,11 @@ function isSteering(state: SessionState, message: string): boolean {
  * @throws DeliveryLost if another driver has the run
  */
 async function waitForEnd(session: SessionReplica, run: string, epoch: number): Promise<void> {
-  const how = await session.until((state) => {
+  const outcome = (state: SessionState): 'ended' | 'taken' | undefined => {
     const record = findRun(state, run)
     if (record === undefined || record.phase === 'ended') return 'ended'
     return record.epoch > epoch ? 'taken' : undefined
-  }, AbortSignal.timeout(STOPPED_WAIT_MS))
+  }
+  const how = await session.until(outcome, undefined, STOPPED_WAIT_MS)
   if (how === 'taken') throw new DeliveryLost()
 }

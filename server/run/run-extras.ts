@@ -53,7 +53,7 @@ export class RunExtras {
   #links = 0
   #fileChars = 0
   /** The calls whose arguments the model has begun, by the provider's ids. */
-  readonly #begun = new Map<string, string>()
+  #begun: Map<string, string> | undefined
 
   /** @param output of earlier drivers */
   constructor(options: RunExtrasOptions, output: readonly OutputPart[]) {
@@ -74,6 +74,7 @@ export class RunExtras {
       return
     }
     const { id, name, text } = extra
+    this.#begun ??= new Map()
     const known = this.#begun.get(id)
     const call = known ?? makeId('call')
     this.#begun.set(id, call)
@@ -82,19 +83,20 @@ export class RunExtras {
 
   /** An earlier driver has begun the call. */
   resumed(id: string, call: string): void {
+    this.#begun ??= new Map()
     this.#begun.set(id, call)
   }
 
   /** The id of a complete call in the log. */
   callId(id: string): string {
-    const begun = this.#begun.get(id)
-    this.#begun.delete(id)
+    const begun = this.#begun?.get(id)
+    this.#begun?.delete(id)
     return begun ?? makeId('call')
   }
 
   /** The model call is over: the next one may use the provider's ids again. */
   nextStep(): void {
-    this.#begun.clear()
+    this.#begun = undefined
   }
 
   /** For the execution of one call. */

@@ -27,6 +27,7 @@ export interface RunLimits extends ModelTimeouts {
 
 /** The agent's limits replace the server's. */
 export function withLimits(limits: RunLimits, { limits: own }: Pick<RunAgent, 'limits'>): RunLimits {
+  if (own.steps === undefined && own.outputTokens === undefined && own.runMs === undefined) return limits
   const { steps = limits.steps, outputTokens = limits.outputTokens, runMs = limits.runMs } = own
   return { ...limits, steps, outputTokens, runMs }
 }

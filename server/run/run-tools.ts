@@ -29,6 +29,7 @@ import { resultPart } from './conversation.ts'
 import { type ModelToolCall, parseInput } from './model-answer.ts'
 import { isPending } from './remote-call.ts'
 import type { RunExtras } from './run-extras.ts'
+import type { RunLimits } from './run-limits.ts'
 import type { CallItem } from './run-state.ts'
 import type { RunTrace, ToolOutcome } from './run-trace.ts'
 import { superviseCall, type ToolCallSupervisorOptions } from './tool-call-supervisor.ts'
@@ -46,20 +47,38 @@ export interface RunToolsOptions extends ToolCallSupervisorOptions {
   readonly runMs: number
 }
 
+/** Names each field: a spread of all options of a driver costs as much as a token. */
+export function toolsOptions(
+  { log, logger, idle, offerChild, limits }: Pick<RunToolsOptions, 'log' | 'logger' | 'idle' | 'offerChild'> & Limited,
+  { owner, trace, extras }: Pick<RunToolsOptions, 'owner' | 'trace' | 'extras'>,
+  { serverTools }: Pick<RunToolsOptions, 'serverTools'>,
+): RunToolsOptions {
+  const { approvalMs, clientToolMs, childLevels, children, runMs } = limits
+  const waits = { approvalMs, clientToolMs, childLevels, children, runMs }
+  return { log, logger, idle, offerChild, owner, trace, extras, serverTools, ...waits }
+}
+
+interface Limited {
+  readonly limits: RunLimits
+}
+
 export class RunTools {
   #options: RunToolsOptions
   readonly #session: SessionReplica
   readonly #run: string
   readonly #signal: AbortSignal
+  // Most runs call no tool, so these three begin undefined.
   /** Tool names of the current step's calls, by the call's id in the log. */
-  #names = new Map<string, string>()
+  #names: Map<string, string> | undefined
   /** The ids by which a remote agent knows results of the step. */
-  readonly #resultIds = new Map<string, string>()
+  #resultIds: Map<string, string> | undefined
   #supervised: Promise<void>[] = []
   /** Child runs for which this driver's model asked. The session may not show the latest yet. */
-  readonly #asked = new Set<string>()
+  #asked: Set<string> | undefined
   /** A call of the current step hands the conversation over. */
   #hands = false
+  /** The current step has a call that the message's sender answers. */
+  #isLeft = false
 
   /** @param signal aborted when the driver stops */
   constructor(options: RunToolsOptions, session: SessionReplica, run: string, signal: AbortSignal) {
@@ -74,8 +93,19 @@ export class RunTools {
     this.#options = { ...this.#options, serverTools }
   }
 
-  /** The message's sender answers the calls in a later message, so the run ends with them. */
-  get leavesCalls(): boolean {
+  /** The message's sender answers calls of the current step in a later message, so the run ends with them. */
+  get leavesStep(): boolean {
+    return this.#leavesCalls && (this.#isLeft || this.#supervised.length === 0)
+  }
+
+  /** The same of the last step in the log. People answer what a remote agent asks them. */
+  get hasLeftStep(): boolean {
+    const calls = [...(this.#record()?.calls.values() ?? [])]
+    const last = Math.max(...calls.map(({ step }) => step))
+    return this.#leavesCalls && calls.some(({ step, remote }) => step === last && !remote)
+  }
+
+  get #leavesCalls(): boolean {
     return this.#ownTools() !== undefined
   }
 
@@ -94,9 +124,12 @@ export class RunTools {
   /** The model called a tool. Supervises the call until its result. @returns the item to append */
   async call(call: ModelToolCall): Promise<CallItem> {
     const id = this.#options.extras.callId(call.id)
-    this.#names.set(id, call.name)
+    this.reported(id, call.name)
     const input = parseInput(call.input)
-    if (this.leavesCalls) return callForSender(id, call, input)
+    if (this.#leavesCalls) {
+      this.#isLeft = true
+      return callForSender(id, call, input)
+    }
     const server = this.#options.serverTools.get(call.name)
     const client = this.#clientTools().includes(call.name) ? effectiveTool(this.#session.state, call.name) : undefined
     const problem = (await this.#problemOf(call, input, server, client)) ?? this.#agentProblem(server?.agent)
@@ -126,21 +159,24 @@ export class RunTools {
 
   /** The log has the call of the current step from an earlier driver. */
   resumed({ id, name, where, handoff }: CallState): void {
-    this.#names.set(id, name)
+    this.reported(id, name)
     if (handoff !== undefined) this.#hands = true
-    if (!this.leavesCalls) this.#supervise(id, name, where)
+    if (this.#leavesCalls) this.#isLeft = true
+    else this.#supervise(id, name, where)
   }
 
-  /** Resolves when the session shows all child runs of this driver. Rejects with the signal's reason. */
-  async childrenKnown(signal: AbortSignal): Promise<void> {
-    const isKnown = (state: SessionState): boolean => [...this.#asked].every((run) => findRun(state, run) !== undefined)
-    if (this.#asked.size > 0) await this.#session.until((state) => isKnown(state) || undefined, signal)
+  /** Resolves when the session shows all child runs of this driver. @throws TIMED_OUT after `ms` */
+  async childrenKnown(ms: number): Promise<void> {
+    const asked = [...(this.#asked ?? [])]
+    const isKnown = (state: SessionState): boolean => asked.every((run) => findRun(state, run) !== undefined)
+    if (asked.length > 0) await this.#session.until((state) => isKnown(state) || undefined, undefined, ms)
   }
 
   /** Supervises the open calls of a previous driver. */
   async adopt(): Promise<void> {
-    const open = [...(this.#record()?.calls.values() ?? [])].filter((call) => call.result === undefined)
-    if (this.leavesCalls || open.length === 0) return
+    const isOurs = (call: CallState): boolean => call.result === undefined && (call.remote || !this.#leavesCalls)
+    const open = [...(this.#record()?.calls.values() ?? [])].filter(isOurs)
+    if (open.length === 0) return
     await this.#options.serverTools.ready?.(this.#signal)
     for (const call of open) if (!isPending(call, this.#record())) this.#supervise(call.id, call.name, call.where)
   }
@@ -155,28 +191,31 @@ export class RunTools {
     await (waits ? (this.#options.idle?.(all, this.#asks()) ?? all) : all)
     this.#signal.throwIfAborted()
     const names = this.#names
-    this.#names = new Map()
+    this.#names = undefined
     this.#supervised = []
     this.#hands = false
-    if (names.size === 0) return undefined
+    this.#isLeft = false
+    if (names === undefined) return undefined
     const calls = this.#record()?.calls
     return {
       role: 'tool',
       content: [...names].flatMap(([id, name]) => {
         const result = calls?.get(id)?.result
         if (result === undefined) return []
-        return [resultPart(id, name, result, this.#resultIds.get(id) ?? agentMarks(result.marks).result)]
+        return [resultPart(id, name, result, this.#resultIds?.get(id) ?? agentMarks(result.marks).result)]
       }),
     }
   }
 
   /** A remote agent makes the call itself. Its result belongs to those of the step. */
   reported(id: string, name: string): void {
+    this.#names ??= new Map()
     this.#names.set(id, name)
   }
 
   /** A remote agent knows the result of the call by this id. */
   named(id: string, result: string): void {
+    this.#resultIds ??= new Map()
     this.#resultIds.set(id, result)
   }
 
@@ -243,18 +282,19 @@ export class RunTools {
     if (run === undefined) return undefined
     if (levelOf(state, run) >= this.#options.childLevels) return limited('depth_limit')
     const below = runsBelow(state, topRun(state, run).id)
-    const unknown = [...this.#asked].filter((id) => !below.some((child) => child.id === id))
+    const unknown = [...(this.#asked ?? [])].filter((id) => !below.some((child) => child.id === id))
     return below.length + unknown.length >= this.#options.children ? limited('children_limit') : undefined
   }
 
   /** Whether agents were asked that have not answered. */
   #asks(): boolean {
-    if (this.#asked.size > 0) return true
+    if (this.#asked !== undefined) return true
     return [...(this.#record()?.calls.values() ?? [])].some((call) => call.child !== undefined && !call.result)
   }
 
   #newChild(): string {
     const run = makeId('run')
+    this.#asked ??= new Set()
     this.#asked.add(run)
     return run
   }

@@ -41,6 +41,11 @@ const MAX_UNAPPLIED = 32
  */
 const YIELD_MS = 500
 
+/** Why `until` rejects after its timeout. One object for all waits, because a stack trace costs more than most waits. */
+export const TIMED_OUT = new DOMException('The wait has timed out.', 'TimeoutError')
+/** The longest delay (ms) of a timer of Node.js. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** @param entries the new entries; empty if something other than an entry caused the change */
 export type SessionListener = (entries: readonly Entry[]) => void
 
@@ -54,16 +59,20 @@ export class SessionReplica {
   /** Replaced, never mutated, so that a notification in progress iterates over the old list. */
   #listeners: readonly SessionListener[] = []
   #lost: Error | undefined
-  /** Runs that callers on this node are ending, with the number of callers. */
-  readonly #ending = new Map<string, number>()
+  /** Runs that callers on this node are ending, with the number of callers. Undefined until the first one, as below. */
+  #ending: Map<string, number> | undefined
   /** Runs that another node is ending. */
-  readonly #endingElsewhere = new Map<string, NodeJS.Timeout>()
+  #endingElsewhere: Map<string, NodeJS.Timeout> | undefined
   /** Whether either map has a run. A flag, because it is checked at every token. */
   #isEnding = false
 
-  private constructor(id: string, state: SessionState, stores: SessionStores) {
+  /** Whether the state has all messages of the session, because the transcript had no segments that were left out. */
+  readonly #hasAll: boolean
+
+  private constructor(id: string, { state, hasAll }: LoadedTranscript, stores: SessionStores) {
     this.id = id
     this.#state = state
+    this.#hasAll = hasAll
     this.#stores = stores
     this.#appendYield = stores.appendYield
   }
@@ -71,10 +80,10 @@ export class SessionReplica {
   /** @throws StorageError; CursorLost if the log is trimmed faster than it is read */
   static async open(stores: SessionStores, id: string): Promise<SessionReplica> {
     for (let attempt = 1; ; attempt += 1) {
-      const { state, cursor } = await loadTranscript(stores, id)
-      const session = new SessionReplica(id, state, stores)
+      const loaded = await loadTranscript(stores, id)
+      const session = new SessionReplica(id, loaded, stores)
       try {
-        session.#subscription = await stores.log.follow(id, cursor, {
+        session.#subscription = await stores.log.follow(id, loaded.cursor, {
           entries: (entries) => session.#add(entries),
           lost: (error) => {
             session.#lost = error
@@ -100,19 +109,21 @@ export class SessionReplica {
    * @throws StorageError
    */
   async stateWithHistory(message: string, isWhole = false): Promise<SessionState> {
-    const state = await withHistory(this.#stores, this.id, this.state, message, isWhole ? WHOLE_CHARS : HISTORY_BYTES)
+    const bytes = isWhole ? WHOLE_CHARS : HISTORY_BYTES
+    const state = this.#hasAll ? this.state : await withHistory(this.#stores, this.id, this.state, message, bytes)
     return withWholeMessages(this.#stores, this.id, state, message, WHOLE_CHARS)
   }
 
   /** Whether that state lacks a part of the conversation that ends with `message`. @throws StorageError */
   isCut(state: SessionState, message: string): Promise<boolean> {
-    return isCut(this.#stores, this.id, state, message)
+    return isCut(this.#hasAll ? undefined : this.#stores, this.id, state, message)
   }
 
   /** Whether the message exists, in memory or in the transcript. @throws StorageError */
   async hasMessage(message: string): Promise<boolean> {
     const { messages } = this.state
     if (messages.some(({ event }) => event.id === message)) return true
+    if (this.#hasAll) return false
     return isInHistory(this.#stores, this.id, messages[0]?.seq ?? 0, message)
   }
 
@@ -135,11 +146,11 @@ export class SessionReplica {
   }
 
   /**
-   * Resolves with the first defined result of `pick`, now or after a change. Rejects with the signal's reason, or if
-   * the replica is lost.
+   * Resolves with the first defined result of `pick`, now or after a change. Rejects with the signal's reason, with TIMED_OUT
+   * after `ms`, or if the replica is lost.
    */
-  async until<T>(pick: (state: SessionState) => T | undefined, signal: AbortSignal): Promise<T> {
-    signal.throwIfAborted()
+  async until<T>(pick: (state: SessionState) => T | undefined, signal?: AbortSignal, ms?: number): Promise<T> {
+    signal?.throwIfAborted()
     const now = pick(this.state)
     if (now !== undefined) return now
     if (this.#lost !== undefined) throw this.#lost
@@ -153,20 +164,22 @@ export class SessionReplica {
       }
       const abort = (): void => {
         stop()
-        reject(signal.reason)
+        reject(signal?.aborted === true ? signal.reason : TIMED_OUT)
       }
       const unsubscribe = this.subscribe(check)
-      signal.addEventListener('abort', abort, { once: true })
+      signal?.addEventListener('abort', abort, { once: true })
+      const timer = ms === undefined ? undefined : setTimeout(abort, Math.max(0, Math.min(ms, MAX_TIMER_MS)))
       const stop = (): void => {
         unsubscribe()
-        signal.removeEventListener('abort', abort)
+        signal?.removeEventListener('abort', abort)
+        clearTimeout(timer)
       }
     })
   }
 
   /** Resolves when the state includes the entry with this number. */
-  async reached(seq: Seq, signal = AbortSignal.timeout(CATCH_UP_MS)): Promise<void> {
-    await this.until((state) => (state.seq >= seq ? true : undefined), signal)
+  async reached(seq: Seq, signal?: AbortSignal): Promise<void> {
+    await this.until((state) => (state.seq >= seq ? true : undefined), signal, signal ? undefined : CATCH_UP_MS)
   }
 
   /**
@@ -175,15 +188,17 @@ export class SessionReplica {
    * @param work calls `contended` after each conflict, because the driver may be on another node
    */
   async whileEnding<T>(run: string, work: (contended: () => void) => Promise<T>): Promise<T> {
-    this.#ending.set(run, (this.#ending.get(run) ?? 0) + 1)
+    this.#ending ??= new Map()
+    const ending = this.#ending
+    ending.set(run, (ending.get(run) ?? 0) + 1)
     this.#isEnding = true
     try {
       return await work(() => this.#appendYield?.request(this.id, run))
     } finally {
-      const left = (this.#ending.get(run) ?? 1) - 1
-      if (left > 0) this.#ending.set(run, left)
+      const left = (ending.get(run) ?? 1) - 1
+      if (left > 0) ending.set(run, left)
       else {
-        this.#ending.delete(run)
+        ending.delete(run)
         this.#released()
       }
     }
@@ -191,22 +206,24 @@ export class SessionReplica {
 
   /** Pauses the run's driver on this node for a short time, so that another node can end the run. */
   yieldAppends(run: string): void {
-    if (this.#endingElsewhere.has(run)) return
+    this.#endingElsewhere ??= new Map()
+    const ending = this.#endingElsewhere
+    if (ending.has(run)) return
     const release = (): void => {
-      this.#endingElsewhere.delete(run)
+      ending.delete(run)
       this.#released()
     }
-    this.#endingElsewhere.set(run, setTimeout(release, YIELD_MS).unref())
+    ending.set(run, setTimeout(release, YIELD_MS).unref())
     this.#isEnding = true
   }
 
   isEnding(run: string): boolean {
-    return this.#isEnding && (this.#ending.has(run) || this.#endingElsewhere.has(run))
+    return this.#isEnding && (this.#ending?.has(run) === true || this.#endingElsewhere?.has(run) === true)
   }
 
   close(): void {
     this.#subscription?.close()
-    for (const timer of this.#endingElsewhere.values()) clearTimeout(timer)
+    for (const timer of this.#endingElsewhere?.values() ?? []) clearTimeout(timer)
     // Rejects pending waits.
     this.#lost ??= new StorageError('unavailable')
     this.#notify([])
@@ -214,7 +231,7 @@ export class SessionReplica {
   }
 
   #released(): void {
-    this.#isEnding = this.#ending.size > 0 || this.#endingElsewhere.size > 0
+    this.#isEnding = (this.#ending?.size ?? 0) > 0 || (this.#endingElsewhere?.size ?? 0) > 0
     this.#notify([])
   }
 
@@ -229,12 +246,19 @@ export class SessionReplica {
   }
 }
 
-async function loadTranscript(stores: SessionStores, id: string): Promise<{ state: SessionState; cursor: string }> {
+interface LoadedTranscript {
+  readonly state: SessionState
+  readonly cursor: string
+  readonly hasAll: boolean
+}
+
+async function loadTranscript(stores: SessionStores, id: string): Promise<LoadedTranscript> {
   const transcript = await stores.transcripts.load(id)
-  if (transcript === undefined) return { state: EMPTY_SESSION, cursor: `${stores.log.epoch}.0` }
+  if (transcript === undefined) return { state: EMPTY_SESSION, cursor: `${stores.log.epoch}.0`, hasAll: true }
   const parts: (readonly CompactedEntry[])[] = [transcript.entries]
   let bytes = jsonSize(transcript.entries)
-  for (let number = transcript.sealed - 1; number >= 0 && bytes < HISTORY_BYTES; number -= 1) {
+  let number = transcript.sealed - 1
+  for (; number >= 0 && bytes < HISTORY_BYTES; number -= 1) {
     const segment = await stores.transcripts.segment(id, number)
     if (segment === undefined) break
     bytes += jsonSize(segment)
@@ -253,5 +277,6 @@ async function loadTranscript(stores: SessionStores, id: string): Promise<{ stat
       members: settings?.members === undefined ? state.members : membersOf(settings.members),
     },
     cursor: transcript.cursor,
+    hasAll: number < 0,
   }
 }

@@ -20,10 +20,10 @@ import type { Seq } from '../store/ports/entry.ts'
 import { CursorLost, StorageError } from '../store/ports/errors.ts'
 import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { Tracer } from '../trace/tracer.ts'
-import { catchUp, decideAtTip } from './catch-up.ts'
+import { decideAtTip } from './catch-up.ts'
 import type { Caller, Receipt } from './commands/caller.ts'
+import { cancel } from './commands/cancel.ts'
 import { asReplyError, compareAndAppendAtTip } from './commands/compare-and-append.ts'
-import { endRun } from './commands/end-run.ts'
 import { MemberService, type NewInvite } from './commands/member-service.ts'
 import type { RunAdmission } from './commands/run-admission.ts'
 import { send } from './commands/send.ts'
@@ -32,7 +32,6 @@ import { tracedSend } from './commands/traced-send.ts'
 import type { DirectoryService } from './directory/directory-service.ts'
 import type { SessionCache } from './session-cache.ts'
 import type { SessionReplica, SessionStores } from './session-replica.ts'
-import { activeRun, findCommand, findRun } from './state/session-state.ts'
 
 /** Every method throws ReplyError for expected failures. */
 export interface SessionService {
@@ -106,12 +105,6 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     now,
   })
 
-  /**
-   * Cancels in progress. A repeated one waits, because without `run` each would end the run that is active at its time:
-   * an interrupting message may begin another one meanwhile.
-   */
-  const cancels = new Map<string, Promise<Receipt>>()
-
   /** Reports `session_deleted` instead of any result or error if the session is deleted meanwhile. */
   async function whileNotDeleted<T>(session: SessionReplica, use: (session: SessionReplica) => Promise<T>): Promise<T> {
     options.directory?.visited(session)
@@ -179,41 +172,6 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     cursor: formatCursor(log.epoch, sent.seq),
   })
 
-  async function cancelOnce(session: SessionReplica, command: Cancel, caller: Caller): Promise<Receipt> {
-    const began = performance.now()
-    const before = findCommand(session.state, command.id)
-    if (before?.message !== undefined) throw new ReplyError('command_id_reused')
-    if (before !== undefined) {
-      const run = before.run === undefined ? {} : { run: before.run }
-      return receipt({ seq: before.seq, ...run, duplicate: true as const, final: true as const })
-    }
-    const chosen = () => (command.run === undefined ? activeRun(session.state) : findRun(session.state, command.run))
-    let record = chosen()
-    if (record === undefined) throw new ReplyError(command.run === undefined ? 'no_active_run' : 'run_not_found')
-    const cancel = (run: string) => {
-      const seen = command.seen?.run === run ? { seen: command.seen } : {}
-      const end = { reason: 'cancelled' as const, by: caller.user, command: command.id, ...seen }
-      return endRun(log, session, run, end, () => confirm(session, caller, 'send'))
-    }
-    let entry = await cancel(record.id)
-    if (entry === undefined && command.run === undefined) {
-      // The run had ended before this node knew. Unless this command ended it, another one may be active by now.
-      await catchUp(stores, session)
-      const isDone = findCommand(session.state, command.id) !== undefined
-      record = (isDone ? undefined : chosen()) ?? record
-      entry = await cancel(record.id)
-    }
-    if (entry !== undefined) options.metrics?.cancelled(caller, (performance.now() - began) / 1000)
-    const ended = findRun(session.state, record.id)
-    const duplicate = entry === undefined && ended?.ended?.command === command.id ? { duplicate: true as const } : {}
-    return receipt({
-      seq: entry?.seq ?? ended?.last ?? session.state.seq,
-      run: record.id,
-      ...duplicate,
-      final: true as const,
-    })
-  }
-
   return {
     async send(command, caller) {
       return tracedSend(options.tracer, command, caller, async (trace) => {
@@ -234,13 +192,12 @@ export function createSessionService(options: SessionServiceOptions): SessionSer
     cancel: (command, caller) =>
       withSession(command.session, async (session) => {
         await admit(session, caller, 'send')
-        const key = `${command.session}\n${command.id}`
-        const cancel = () => cancelOnce(session, command, caller)
-        const task = cancels.get(key)?.then(({ seq }) => session.reached(seq).then(cancel), cancel) ?? cancel()
-        cancels.set(key, task)
-        return task.finally(() => {
-          if (cancels.get(key) === task) cancels.delete(key)
-        })
+        const began = performance.now()
+        const { appended, ...done } = await cancel(log, session, command, caller.user, () =>
+          confirm(session, caller, 'send'),
+        )
+        if (appended === true) options.metrics?.cancelled(caller, (performance.now() - began) / 1000)
+        return receipt(done)
       }),
 
     claim: (command, caller) =>

@@ -26,6 +26,8 @@ export interface AgentModelOptions {
   /** Milliseconds without any sign of the agent. */
   readonly timeoutMs?: number | undefined
   readonly fetch?: typeof fetch | undefined
+  /** Whether `fetch` sends requests through a relay. */
+  readonly relayed?: boolean | undefined
 }
 
 /** What a run tells the agent besides the prompt and the tools. */
@@ -38,6 +40,8 @@ export interface AgentRequest {
   readonly pending: readonly string[]
   /** The answers, as LangGraph takes them without the protocol's outcome. */
   readonly command?: unknown
+  /** An answer is read again whose first state is unknown. */
+  readonly isStateLost?: boolean
 }
 
 /** The version that tells servers of 1.0 what they may send. Those of 0.0.x ignore it. */
@@ -77,7 +81,7 @@ export function agentModel(options: AgentModelOptions): Model {
       const { request, answer } = prepared(call)
       const unsupported = OPTIONS.filter((feature) => call[feature] !== undefined)
       const warnings = unsupported.map((feature) => ({ type: 'unsupported' as const, feature }))
-      const response = await sent(options, request, call.abortSignal)
+      const response = await sent(options, request, call)
       const source = new AgentStream(response.body as ReadableStream<Uint8Array>, answer, warnings)
       return { stream: new ReadableStream(source, { highWaterMark: 0 }) }
     },
@@ -90,11 +94,13 @@ export function agentModel(options: AgentModelOptions): Model {
     secrets: [new URL(url).host, new URL(url).hostname],
     timeouts: { firstTokenMs: timeoutMs, betweenTokensMs: timeoutMs },
     remote: true,
+    ...(options.relayed === true ? { relayed: true as const } : {}),
   }
 }
 
 function prepared({ prompt, tools = [], providerOptions }: LanguageModelV3CallOptions) {
-  const { threadId, state, resume, pending, command } = (providerOptions?.agui ?? {}) as unknown as AgentRequest
+  const { threadId, state, resume, pending, command, isStateLost } = (providerOptions?.agui ??
+    {}) as unknown as AgentRequest
   const functions = tools.filter((tool) => tool.type === 'function')
   const messages = agentMessages(prompt, new Set(pending))
   const request = {
@@ -112,7 +118,7 @@ function prepared({ prompt, tools = [], providerOptions }: LanguageModelV3CallOp
     offered: new Set(functions.map((tool) => tool.name)),
     sent: idsIn(messages),
     pending: new Set(pending),
-    state: new AgentState(state),
+    state: new AgentState(state, isStateLost),
     now: () => performance.now(),
   })
   return { request, answer }
@@ -132,9 +138,10 @@ function idsIn(messages: readonly AgentMessage[]): ReadonlySet<string> {
 async function sent(
   { url, headers, fetch = globalThis.fetch }: AgentModelOptions,
   request: object,
-  signal: AbortSignal | undefined,
+  { abortSignal: signal, headers: own = {} }: LanguageModelV3CallOptions,
 ): Promise<Response> {
   const all = new Headers(await headers())
+  for (const [name, value] of Object.entries(own)) if (value !== undefined) all.set(name, value)
   all.set('content-type', 'application/json')
   all.set('accept', 'text/event-stream')
   const response = await fetch(url, {

@@ -2,6 +2,7 @@
 import { isTooDeep, LIMITS } from '@parley/protocol'
 import { applyPatch, type Operation } from 'rfc6902'
 import { ProviderStreamError } from '../provider-failure.ts'
+import { RelayLostError } from '../relayed-response.ts'
 
 /** UTF-16 code units of the state as JSON. It is sent with every request. */
 const MAX_CHARS = 1024 * 1024
@@ -10,10 +11,12 @@ const MAX_CHANGES = 1_000
 
 export class AgentState {
   #json: string
+  #isLost: boolean
 
-  /** @param value of the last answer; undefined: none yet */
-  constructor(value: unknown) {
+  /** @param value of the last answer; undefined: none yet @param isLost whether it is unknown until the next snapshot */
+  constructor(value: unknown, isLost = false) {
     this.#json = JSON.stringify(value ?? {})
+    this.#isLost = isLost
   }
 
   get value(): unknown {
@@ -23,13 +26,16 @@ export class AgentState {
   /** @throws ProviderStreamError provider_garbage if it is too large or too deep */
   replace(value: unknown): void {
     this.#json = bounded(value ?? {})
+    this.#isLost = false
   }
 
   /**
    * A delta that does not apply changes nothing, as with AG-UI's own client: the next snapshot corrects the state.
    * @throws ProviderStreamError provider_garbage if it makes the state too large or too deep
+   * @throws RelayLostError if the state is unknown
    */
   change(delta: readonly unknown[]): void {
+    if (this.#isLost) throw new RelayLostError('The answer changes a state that is unknown.')
     if (delta.length > MAX_CHANGES) throw new ProviderStreamError('provider_garbage', TOO_LARGE)
     const target = { value: this.value }
     for (const change of delta) {

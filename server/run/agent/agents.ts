@@ -59,6 +59,8 @@ export interface AgentCatalog {
   readonly serverTools: ReadonlyMap<string, ServerTool>
 }
 
+const NO_LIMITS: AgentLimits = {}
+
 /** @throws ReplyError agent_not_found */
 export function agentOf(agents: Agents, name: string | undefined): Agent | undefined {
   if (name === undefined) return undefined
@@ -89,10 +91,13 @@ export function runAgent(
   const own = allowed === undefined ? all : new Map([...all].filter(([tool]) => allows(tool)))
   const others = agentTools(agents, agent)
   const tools = complete(others.length === 0 ? own : new Map([...own, ...others.map(byName)]), allows)
-  const shared = { name, serverTools: tools, limits: agent?.limits ?? {} }
+  const limits = agent?.limits ?? NO_LIMITS
   // It has a model and instructions of its own.
-  if (name !== undefined && isRemote(agent)) return { ...shared, system: undefined, ...remote(name, agent) }
-  return { ...shared, model: chosen ?? models.get(model ?? local?.model), system: local?.system ?? system }
+  if (name !== undefined && isRemote(agent)) {
+    return { name, serverTools: tools, limits, system: undefined, ...remote(name, agent) }
+  }
+  const answering = chosen ?? models.get(model ?? local?.model)
+  return { name, serverTools: tools, limits, model: answering, system: local?.system ?? system }
 }
 
 /** @returns undefined for a remote agent */

@@ -7,9 +7,11 @@ import type { RunRecord } from '../../session/state/run-record.ts'
 import { findRun } from '../../session/state/session-state.ts'
 import type { ModelToolCall } from '../model-answer.ts'
 import type { ModelSink } from '../model-call.ts'
+import type { RemoteOutput } from '../remote-output.ts'
 import type { ModelExtra, RunExtras } from '../run-extras.ts'
 import type { AboutRun, TextKind } from '../run-state.ts'
 import type { RunTools } from '../run-tools.ts'
+import { ReplayedRemote } from './replayed-remote.ts'
 import { beforeStep, ReplayedStep } from './replayed-step.ts'
 
 export interface ReplaySinkOptions {
@@ -18,11 +20,14 @@ export interface ReplaySinkOptions {
   readonly sink: ModelSink
   readonly tools: Pick<RunTools, 'resumed'>
   readonly extras: Pick<RunExtras, 'resumed'>
+  /** Of the driver, if the agent is a remote one. */
+  readonly remote?: RemoteOutput | undefined
 }
 
 export class ReplaySink implements ModelSink {
   /** Of the run, when this driver started. */
   readonly output: RunOutput | undefined
+  readonly remote: ReplayedRemote | undefined
   readonly #step: ReplayedStep
   readonly #options: ReplaySinkOptions
 
@@ -30,6 +35,7 @@ export class ReplaySink implements ModelSink {
     this.output = fromParts(toParts(record.output))
     this.#step = new ReplayedStep(record, request)
     this.#options = options
+    this.remote = options.remote && new ReplayedRemote(options.remote, this.#step, record, (id) => this.#resume(id))
   }
 
   /**
@@ -74,7 +80,9 @@ export class ReplaySink implements ModelSink {
       this.#resume(call.id)
       return this.#options.sink.call(call)
     }
-    this.#options.tools.resumed(known)
+    // It was not on offer when the agent made it.
+    if (known.remote) this.#options.remote?.resumed(call.id, known)
+    else this.#options.tools.resumed(known)
     return known.id
   }
 

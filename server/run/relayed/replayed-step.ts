@@ -59,18 +59,36 @@ export class ReplayedStep {
   }
 
   /** @returns the call as the log has it; undefined if it lacks the call @throws ReplayMismatch */
-  call({ id, name, input }: ModelToolCall): CallState | undefined {
+  call(call: ModelToolCall): CallState | undefined {
+    // Models make their calls at the end.
     this.#checkOver()
+    return this.ran(call)
+  }
+
+  /** A call that a remote agent makes itself, anywhere in its answer. */
+  ran({ id, name, input }: ModelToolCall): CallState | undefined {
     const known = this.#ids.get(id)
     const json = stringifyJson(parseInput(input) ?? input)
     const isSame = (call: CallState): boolean =>
       call.name === name && stringifyJson(call.input) === json && (known === undefined || known === call.id)
     const at = this.#calls.findIndex(isSame)
     if (at < 0) {
-      if (this.#calls.length > 0) throw new ReplayMismatch('The answer has another call than the log.')
+      if (this.#calls.some(({ remote }) => !remote))
+        throw new ReplayMismatch('The answer has another call than the log.')
       return undefined
     }
     return this.#calls.splice(at, 1)[0]
+  }
+
+  /** Whether the answer has repeated all that the log has. */
+  get isRepeated(): boolean {
+    return this.#at >= this.#parts.length && this.#calls.length === 0
+  }
+
+  /** The answer has repeated a call, in another form. */
+  drop(id: string): void {
+    const at = this.#calls.findIndex((call) => call.id === id)
+    if (at >= 0) this.#calls.splice(at, 1)
   }
 
   /** The answer is complete. @throws ReplayMismatch if the log has more */

@@ -3,6 +3,7 @@
 import type { RunEnded, Usage } from '@parley/protocol'
 import type { Entry } from '../../store/ports/entry.ts'
 import type { SessionLog } from '../../store/ports/session-log.ts'
+import { catchUpTo } from '../catch-up.ts'
 import type { SessionReplica } from '../session-replica.ts'
 import { endWithParent, openChildren } from '../state/child-runs.ts'
 import { impliedEnds } from '../state/implied-ends.ts'
@@ -102,9 +103,12 @@ export async function compactRun(
   })
 }
 
-/** Appends the ends that the log implies but does not contain yet, oldest first. */
+/** Appends the ends that the log implies but does not contain yet, oldest first. The state then includes them. */
 export async function appendImpliedEnds(log: SessionLog, session: SessionReplica): Promise<void> {
-  for (const { run, end } of impliedEnds(session.state)) await endRun(log, session, run.id, end)
+  for (const { run, end } of impliedEnds(session.state)) {
+    const entry = await endRun(log, session, run.id, end)
+    if (entry !== undefined) await catchUpTo(session, entry.seq)
+  }
 }
 
 /** The fields of `run.started`, which compaction removes. */

@@ -231,7 +231,9 @@ function isAlike(a: PartStart, b: PartStart): boolean {
 }
 
 function closePart({ like, unseen, texts, index, lengths }: OpenPart): OutputPart {
+  const text = texts.length === 1 ? (texts[0] as string) : texts.join('')
+  const mark = unseen ? { unseen: true as const } : {}
+  if (like.type !== 'input') return { type: like.type, text, index, lengths, ...mark }
   const { unseen: _, ...start } = { unseen: undefined, ...like }
-  const part = { ...start, text: texts.join(''), index, lengths }
-  return unseen ? { ...part, unseen: true } : part
+  return { ...start, text, index, lengths, ...mark }
 }

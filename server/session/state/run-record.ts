@@ -52,6 +52,8 @@ export function queuedRun(id: string, event: MessageEvent, order: Seq): RunRecor
   return { ...newRun(id, event.id, order), model: event.model }
 }
 
+const NO_CALLS: RunRecord['calls'] = new Map()
+
 export function newRun(id: string, message: string, order: Seq): RunRecord {
   return {
     id,
@@ -69,7 +71,7 @@ export function newRun(id: string, message: string, order: Seq): RunRecord {
     output: undefined,
     unreturned: false,
     request: undefined,
-    calls: new Map(),
+    calls: NO_CALLS,
     steers: [],
     supersededBy: undefined,
     rejected: false,

@@ -51,10 +51,11 @@ export async function withHistory(
 
 /**
  * Whether the state lacks a part of the conversation that ends with `message`: its beginning, or the whole of a large message.
+ * @param stores undefined: the state has all messages of the session
  * @throws StorageError
  */
 export async function isCut(
-  stores: Transcripts,
+  stores: Transcripts | undefined,
   session: string,
   { messages }: Pick<SessionState, 'messages'>,
   message: string,
@@ -64,7 +65,8 @@ export async function isCut(
   if (first === undefined || path.some(({ event }) => event.abridged !== undefined)) return true
   const parent = parentAt(messages, messages.indexOf(first))
   // Without a parent, it follows the previous message of the session.
-  return parent === undefined ? hasEarlier(stores, session, first.seq) : parent !== null
+  if (parent !== undefined) return parent !== null
+  return stores !== undefined && hasEarlier(stores, session, first.seq)
 }
 
 /** Whether closed segments have messages before the sequence number `oldest`, which is that of a message. @throws StorageError */

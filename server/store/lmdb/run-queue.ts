@@ -214,9 +214,10 @@ export class LmdbRunQueue implements RunQueue {
   async #handle(consumer: Consumer, item: QueueItem, abort: AbortController): Promise<void> {
     if (consumer.closed) return this.#returnRun(consumer, item, abort)
     try {
-      await consumer.handler({ ...item.run, attempt: item.attempts }, abort.signal, (wait, forRuns) =>
-        this.#idle(consumer, wait, forRuns ? 1 : 0),
-      )
+      const { session, run, command, credentials } = item.run
+      const about = { session, run, command, attempt: item.attempts }
+      const delivery = credentials === undefined ? about : { ...about, credentials }
+      await consumer.handler(delivery, abort.signal, (wait, forRuns) => this.#idle(consumer, wait, forRuns ? 1 : 0))
     } catch (error) {
       if (!abort.signal.aborted && !consumer.draining)
         this.#options.logger.warn({ err: error, run: item.run.run }, 'returned a run to the queue')
