@@ -1,18 +1,41 @@
-// Failover time: with three nodes, kill -9 one after the other. Measures, at readers on another node, the time from the
-// kill to the next token of each run that the killed node drove. Every run must complete with every token. `node
-// bench/dist/failover-bench.js [--kills 20] [--nats 1|3]`
+// Failover time: three nodes fail one after the other. Measures, at readers on another node, the time from the failure to
+// the next token of each run that the node drove. Every run must complete with every token. `node
+// bench/dist/failover-bench.js [--by kill|stop|cut|silent] [--kills 20] [--nats 1|3]`. `stop`: SIGSTOP. `cut`: its
+// connection to NATS breaks, and it cannot connect again. `silent`: nothing passes, but NATS keeps the connection.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ParleyCluster, type ParleyNode } from './cluster/parley-cluster.ts'
 import { CountingReader } from './harness/counting-reader.ts'
 
+interface Failure {
+  fail(node: ParleyNode): Promise<void> | void
+  repair(node: ParleyNode): Promise<void> | void
+}
+
+const FAILURES = {
+  kill: { fail: ({ server }) => server.kill(), repair: ({ server }) => server.start() },
+  stop: { fail: ({ server }) => server.stall(), repair: ({ server }) => server.resume() },
+  cut: {
+    fail: (node) => node.setNatsNetwork({ kind: 'cut' }),
+    repair: (node) => node.setNatsNetwork({ kind: 'fair' }),
+  },
+  silent: {
+    fail: (node) => node.setNatsNetwork({ kind: 'silent' }),
+    repair: (node) => node.setNatsNetwork({ kind: 'fair' }),
+  },
+} satisfies Record<string, Failure>
+
 const { values } = parseArgs({
   options: {
+    by: { type: 'string', default: 'kill' },
     kills: { type: 'string', default: '20' },
     sessions: { type: 'string', default: '60' },
     nats: { type: 'string', default: '1' },
   },
 })
+const BY = Object.keys(FAILURES).find((by) => by === values.by) as keyof typeof FAILURES | undefined
+if (BY === undefined) throw new Error(`--by must be one of ${Object.keys(FAILURES).join(', ')}`)
+const { fail, repair } = FAILURES[BY]
 const KILLS = Number(values.kills)
 const SESSIONS = Number(values.sessions)
 const RATE = 10
@@ -24,12 +47,16 @@ const BEFORE_MS = 500
 const ENDED_MS = 60_000
 
 interface Gap {
-  /** Milliseconds since the kill. */
+  /** Milliseconds since the failure. */
   readonly started: number
   readonly token: number
 }
 
-const cluster = await ParleyCluster.start({ nats: values.nats === '3' ? 3 : 1, nodes: 3 })
+const cluster = await ParleyCluster.start({
+  nats: values.nats === '3' ? 3 : 1,
+  nodes: 3,
+  proxied: BY === 'cut' || BY === 'silent',
+})
 const gaps: Gap[] = []
 const problems: string[] = []
 try {
@@ -39,7 +66,7 @@ try {
     const found = await killOnce(kill, victim, readersNode)
     gaps.push(...found)
     const slowest = Math.max(0, ...found.map(({ token }) => token))
-    console.log(`kill ${kill + 1} of ${victim.name}: ${found.length} runs taken over, the last after ${ms(slowest)}`)
+    console.log(`${BY} ${kill + 1} of ${victim.name}: ${found.length} runs taken over, the last after ${ms(slowest)}`)
   }
 } finally {
   await cluster.dispose()
@@ -76,14 +103,14 @@ async function killOnce(kill: number, victim: ParleyNode, readersNode: ParleyNod
   )
   await sleep(BEFORE_MS)
   killed = performance.now()
-  await victim.server.kill()
+  await fail(victim)
   await Promise.race([over, sleep(ENDED_MS, undefined, { ref: false })])
   for (const reader of readers) {
     const verdict = reader.verdict(COUNT)
     if (verdict !== undefined) problems.push(verdict)
     reader.close()
   }
-  await victim.server.start()
+  await repair(victim)
   return readers.flatMap((reader): Gap[] => {
     const [at, token] = [started.get(reader), resumed.get(reader)]
     return at === undefined || token === undefined ? [] : [{ started: at, token }]
@@ -93,7 +120,9 @@ async function killOnce(kill: number, victim: ParleyNode, readersNode: ParleyNod
 function report(): void {
   const tokens = gaps.map(({ token }) => token)
   const starts = gaps.map(({ started }) => started)
-  console.log(`\n${KILLS} kills, ${gaps.length} of ${KILLS * SESSIONS} runs were taken over; time from kill -9 to`)
+  console.log(
+    `\n${KILLS} kills, ${gaps.length} of ${KILLS * SESSIONS} runs were taken over; time from the failure (${BY}) to`,
+  )
   console.table({
     'the start of the new driver': row(starts),
     'its first token at the readers': row(tokens),

@@ -18,13 +18,13 @@ beforeEach(() => {
   held = new Set()
   protocol = 'http/1.1'
   vi.stubGlobal('navigator', { locks: { request } })
-  vi.stubGlobal('performance', {
-    getEntries: () => [
+  vi.spyOn(performance, 'getEntries').mockImplementation(() =>
+    [
       { name: 'https://other.example.com/', nextHopProtocol: 'h2' },
       { name: `${SERVER}/v1/hello`, nextHopProtocol: protocol },
       { name: 'a measure' },
-    ],
-  })
+    ].map((entry) => ({ entryType: '', startTime: 0, duration: 0, toJSON: () => entry, ...entry })),
+  )
 })
 afterEach(() => vi.unstubAllGlobals())
 

@@ -221,6 +221,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
           mcpTools: overrides.mcpTools,
           busy: () => engine.active / config.runConcurrency,
         })
+  if (metrics !== undefined) stores.verdicts?.onVerdict((verdict) => metrics.nodes.judged(verdict))
   stores.onOutage((ongoing) => transports?.notifyOutage(ongoing))
   let probedAt = Number.NEGATIVE_INFINITY
   const readiness = async () => {

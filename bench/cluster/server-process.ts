@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
   readonly port?: number
   /** Options of Node.js, such as `--cpu-prof`. */
   readonly execArgv?: readonly string[]
+  /** A command and its first arguments, which replaces itself by the program that its other arguments name. */
+  readonly launcher?: readonly string[]
 }
 
 /** `died`: it exited on its own. */
@@ -30,15 +32,22 @@ export class ServerProcess {
   readonly port: number
   readonly #env: Readonly<Record<string, string>>
   readonly #execArgv: readonly string[]
+  readonly #launcher: readonly string[]
   readonly #listeners = new Set<(state: ServerState) => void>()
   #logs: string[] = []
   #child: ChildProcess | undefined
   #state: ServerState = 'stopped'
 
   /** Does not start the server. @param env settings other than the port and the data folder */
-  constructor(env: Readonly<Record<string, string>>, port: number, execArgv: readonly string[] = []) {
+  constructor(
+    env: Readonly<Record<string, string>>,
+    port: number,
+    execArgv: readonly string[] = [],
+    launcher: readonly string[] = [],
+  ) {
     this.#env = env
     this.#execArgv = execArgv
+    this.#launcher = launcher
     this.port = port
   }
 
@@ -47,7 +56,7 @@ export class ServerProcess {
     env: Readonly<Record<string, string>> = {},
     options: ServerProcessOptions = {},
   ): Promise<ServerProcess> {
-    const server = new ServerProcess(env, options.port ?? (await freePort()), options.execArgv)
+    const server = new ServerProcess(env, options.port ?? (await freePort()), options.execArgv, options.launcher)
     await server.start()
     return server
   }
@@ -82,7 +91,8 @@ export class ServerProcess {
   async start(): Promise<void> {
     if (MAIN === undefined) throw new Error('the server is not built: run npm run build')
     if (this.alive) return
-    const child = spawn(process.execPath, [...this.#execArgv, MAIN.pathname], {
+    const [command, ...args] = [...this.#launcher, process.execPath, ...this.#execArgv, MAIN.pathname] as [string]
+    const child = spawn(command, args, {
       cwd: this.data,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

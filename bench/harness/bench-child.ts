@@ -25,11 +25,11 @@ export class BenchChild<To, From> {
 
   /** @param file relative to the folder of the benchmarks */
   constructor(
-    file: string,
+    file: string | URL,
     { args = [], env = {}, profile = false, semiSpace = 32, fullYoung = false }: BenchChildOptions = {},
   ) {
-    this.#file = file
-    this.process = fork(new URL(`../${file}`, import.meta.url), args, {
+    this.#file = String(file)
+    this.process = fork(file instanceof URL ? file : new URL(`../${file}`, import.meta.url), args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       execArgv: [
         `--max-semi-space-size=${semiSpace}`,

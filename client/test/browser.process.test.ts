@@ -71,7 +71,7 @@ function ask(page: Page, session: string, text: string): Promise<string> {
   return page.evaluate(([id = '', words = '']) => window.sdk.ask(id, words), [session, text])
 }
 
-describe.each(['websocket', 'sse', 'long-poll'] as const)('in Chromium, over %s', (transport) => {
+describe.each(['websocket', 'sse', 'long-poll'] as const)('in a browser, over %s', (transport) => {
   it('streams the exact text, runs a tool of the page, and cancels permanently', async () => {
     const page = await visit(await box(), { transport })
     const session = name()
@@ -114,7 +114,7 @@ describe('in React’s StrictMode', () => {
   })
 })
 
-describe('in Chromium with intermediaries', () => {
+describe('in a browser with intermediaries', () => {
   it.each([
     [{ upgrades: 'refuse' }, { door: 'sse', why: 'blocked', moves: 0 }],
     [
@@ -135,7 +135,7 @@ describe('in Chromium with intermediaries', () => {
     const doors = { probeMs: 10_000_000 }
     const page = await visit(gate, { hurry: 20, doors })
     await live(page, name())
-    await page.waitForFunction(() => Object.keys(window.localStorage).length > 0)
+    await page.waitForFunction(() => Object.keys(window.localStorage).some((key) => key.startsWith('parley.door:')))
     const { upgrades } = gate.seen
     const next = await visit(gate, { hurry: 20, doors }, page)
     expect(await next.evaluate(() => window.sdk.uses('sse'))).toEqual({ door: 'sse', why: 'remembered', moves: 0 })
@@ -143,7 +143,7 @@ describe('in Chromium with intermediaries', () => {
   })
 })
 
-describe('Chromium’s six connections to a server', () => {
+describe('a browser’s six connections to a server', () => {
   it.each(['sse', 'long-poll'] as const)(
     'are enough for more than six sessions in a page, over %s',
     async (transport) => {

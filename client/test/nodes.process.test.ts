@@ -11,7 +11,7 @@ let box: Middlebox
 const clients: ParleyClient[] = []
 
 beforeAll(async () => {
-  cluster = await ParleyCluster.start({ nodes: 2, env: { PARLEY_ACK_WAIT_MS: '1000', PARLEY_DRAIN: '1' } })
+  cluster = await ParleyCluster.start({ nodes: 2, env: { PARLEY_ACK_WAIT_MS: '300000', PARLEY_DRAIN: '1' } })
   box = await Middlebox.open(cluster.nodes.map(({ server }) => server.port))
 })
 afterAll(async () => {

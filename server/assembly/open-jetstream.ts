@@ -18,6 +18,8 @@ export async function openJetStream(config: Config, logger: Logger, uncovered: U
       streams: streamsOf(config),
       retention: retentionOf(config),
       cacheBytes: config.cacheBytes,
+      node: config.node,
+      nodeTimeoutMs: config.nodeTimeoutMs,
       logger,
       onUncovered: uncovered,
     })

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { AppendYield } from '../store/ports/append-yield.ts'
 import type { DeletionList } from '../store/ports/deletion-list.ts'
 import type { NodeNews } from '../store/ports/node-news.ts'
+import type { NodeVerdicts } from '../store/ports/node-verdicts.ts'
 import type { RunQueue } from '../store/ports/run-queue.ts'
 import type { ScatterGather } from '../store/ports/scatter-gather.ts'
 import type { SessionDirectory } from '../store/ports/session-directory.ts'
@@ -22,6 +23,8 @@ export interface Stores extends LimitsStores {
   readonly presenceNews?: NodeNews
   /** Calls of MCP clients that they have cancelled. */
   readonly cancelNews?: NodeNews
+  /** What this node concluded about the others. */
+  readonly verdicts?: NodeVerdicts
   /** The location, for people: the data folder or the NATS servers. */
   readonly place: string
   /** Milliseconds since the log became unavailable; 0 if it is available. */

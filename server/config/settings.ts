@@ -266,7 +266,13 @@ const nats = {
     'PARLEY_ACK_WAIT_MS',
     whole(1_000, 600_000),
     5_000,
-    'Time without a heartbeat after which other nodes take over the runs of a node (ms). NATS only.',
+    'Time without a heartbeat after which NATS gives a run to another node (ms). The last resort: see PARLEY_NODE_TIMEOUT_MS. NATS only.',
+  ),
+  nodeTimeoutMs: setting(
+    'PARLEY_NODE_TIMEOUT_MS',
+    whole(1_500, 600_000),
+    2_000,
+    'Silence after which other nodes take over the runs of a frozen or unreachable node (ms). Runs of a killed node are taken over sooner. NATS only.',
   ),
   cacheBytes: setting(
     'PARLEY_CACHE_BYTES',

@@ -2,6 +2,7 @@
 // they happen, and read here at each scrape.
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { LogMetrics } from './log-metrics.ts'
+import { NodeMetrics } from './node-metrics.ts'
 import type { PriceTable } from './prices.ts'
 import { RunMetrics } from './run-metrics.ts'
 import { TransportMetrics } from './transport-metrics.ts'
@@ -24,6 +25,7 @@ export class Metrics {
   readonly runs: RunMetrics
   readonly transports: TransportMetrics
   readonly log: LogMetrics
+  readonly nodes: NodeMetrics
   readonly keyFetches: Counter<'result'>
   readonly registry = new Registry()
 
@@ -34,6 +36,7 @@ export class Metrics {
     this.runs = new RunMetrics({ registry, models, variants, prices, active })
     this.transports = new TransportMetrics(registry)
     this.log = new LogMetrics(registry)
+    this.nodes = new NodeMetrics(registry)
     this.keyFetches = new Counter({
       name: 'parley_key_set_fetches_total',
       help: 'Fetches of the key set that verifies access tokens, by result: ok or failed.',

@@ -1,6 +1,10 @@
 // /metrics of real nodes: runs over every transport are counted exactly, also cancelled and abandoned runs and those
 // that another node takes over.
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { EntryFrame } from '@parley/protocol'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
@@ -150,6 +154,31 @@ describe('a node', () => {
       unknown_type: 1,
     })
     expect(scrape.by('parley_refusals_total', 'code', { door: 'http' })).toEqual({ bad_request: 1 })
+  })
+
+  it('counts fetches of the key set, also those that fail', async () => {
+    const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+    const set = JSON.stringify({ keys: [{ ...key, kid: 'other', alg: 'ES256' }] })
+    const keys = createServer((_, response) => response.end(set))
+      .listen(0, '127.0.0.1')
+      .unref()
+    await once(keys, 'listening')
+    // The header names a key, for which the server fetches the set.
+    const token = `${Buffer.from('{"alg":"ES256","kid":"k"}').toString('base64url')}.e30.AAAA`
+    const ask = (to: ServerProcess) =>
+      fetch(`http://127.0.0.1:${to.port}/v1/sessions`, { headers: { Authorization: `Bearer ${token}` } })
+    const url = `http://127.0.0.1:${(keys.address() as AddressInfo).port}/keys`
+    const node = await start({ PARLEY_JWKS_URL: url })
+    await ask(node)
+    const fetches = async () => (await Scrape.of(node.port)).by('parley_key_set_fetches_total', 'result')
+    await expect.poll(fetches, WAIT).toEqual({ ok: 1 })
+
+    keys.closeAllConnections()
+    keys.close()
+    const other = await start({ PARLEY_JWKS_URL: url })
+    await ask(other)
+    const failed = async () => (await Scrape.of(other.port)).sum('parley_key_set_fetches_total', { result: 'failed' })
+    await expect.poll(failed, WAIT).toBeGreaterThan(0)
   })
 
   it('has a format that promtool accepts', async () => {

@@ -32,7 +32,8 @@ function installation(settings: Readonly<Record<string, string>> = {}) {
       PARLEY_NATS_PREFIX: prefix,
       PARLEY_NODE: `node${++count}`,
       PARLEY_DRAIN: '1',
-      PARLEY_ACK_WAIT_MS: '1000',
+      // Longer than the tests: nodes must notice without it that another one is dead.
+      PARLEY_ACK_WAIT_MS: '300000',
       ...settings,
       ...more,
     })
@@ -80,8 +81,7 @@ const WAIT = { timeout: 20_000, interval: 20 }
 // On a busy machine the second driver may be replaced, too, so the last epoch may be above 2.
 describe('an active run', () => {
   it('is handed over by a node that shuts down, without a timeout', async () => {
-    // Longer than the test.
-    const start = installation({ PARLEY_ACK_WAIT_MS: '300000' })
+    const start = installation()
     const first = await start()
     const reader = await attachTo(first, 'handed')
     const { run = '' } = await reader.send('handed', ASK)

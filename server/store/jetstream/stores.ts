@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino'
 import type { AppendYield } from '../ports/append-yield.ts'
 import type { DeletionList } from '../ports/deletion-list.ts'
 import type { NodeNews } from '../ports/node-news.ts'
+import type { NodeVerdicts } from '../ports/node-verdicts.ts'
 import type { RunNotices } from '../ports/run-notices.ts'
 import type { RunQueue } from '../ports/run-queue.ts'
 import type { ScatterGather } from '../ports/scatter-gather.ts'
@@ -22,6 +23,7 @@ import { JetStreamAppendYield } from './queue/append-yield.ts'
 import { JetStreamRunNotices } from './queue/run-notices.ts'
 import { JetStreamRunQueue } from './queue/run-queue.ts'
 import { type JetStreamStreamsOptions, openStreams } from './streams.ts'
+import { NodeWatch } from './takeover/node-watch.ts'
 import { JetStreamTranscriptStore } from './transcript-store.ts'
 import { JetStreamUsageLedger } from './usage-ledger.ts'
 
@@ -40,6 +42,10 @@ export interface JetStreamStoresOptions {
   readonly log?: Partial<Pick<JetStreamLogOptions, 'graceMs' | 'sweepIntervalMs' | 'cache' | 'limits' | 'followLimits'>>
   /** Milliseconds that `close` waits for handlers; default 5,000. */
   readonly closeTimeoutMs?: number
+  /** The node's name for people. */
+  readonly node?: string
+  /** Milliseconds of silence after which a node that does not answer is lost; default 2,000. */
+  readonly nodeTimeoutMs?: number
 }
 
 export interface JetStreamStores {
@@ -54,6 +60,7 @@ export interface JetStreamStores {
   readonly cancelNews: NodeNews
   readonly usage: UsageLedger
   readonly runNotices: RunNotices
+  readonly verdicts: NodeVerdicts
   readonly connection: JetStreamConnection
   readonly outage: Pick<Outage, 'onChange'>
   /** Hands runs over, waits for requests in progress, and closes the connection. Idempotent. */
@@ -83,10 +90,18 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       ...(options.cacheBytes === undefined ? {} : { cache: { bytes: options.cacheBytes } }),
       ...options.log,
     })
+    const watch = new NodeWatch({
+      connection,
+      streams,
+      logger,
+      ...(options.node === undefined ? {} : { name: options.node }),
+      ...(options.nodeTimeoutMs === undefined ? {} : { timeoutMs: options.nodeTimeoutMs }),
+    })
     const runs = new JetStreamRunQueue({
       connection,
       streams,
       logger,
+      watch,
       ...(options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: options.closeTimeoutMs }),
     })
     const directory = new JetStreamSessionDirectory({ connection, streams, logger })
@@ -106,6 +121,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       presenceNews.close()
       cancelNews.close()
       await runs.close()
+      watch.close()
       await Promise.all([log.close(), transcripts.close(), directory.close()])
       deletions.close()
       usage.close()
@@ -124,6 +140,7 @@ export async function openJetStreamStores(options: JetStreamStoresOptions): Prom
       cancelNews,
       usage,
       runNotices,
+      verdicts: watch,
       connection,
       outage,
       close: () => {

@@ -1,11 +1,11 @@
-// JetStreamRunQueue: runs as messages of a work queue that all nodes share. A run's driver sends heartbeats (`+WPI`);
-// after `ack_wait` without one, JetStream delivers the run to another node. It never drops a run: the engine limits the
-// attempts.
+// JetStreamRunQueue: runs as messages of a work queue that all nodes share. If a node dies, another one returns its runs
+// (NodeWatch). As the last resort, a run's driver sends heartbeats (`+WPI`): after `ack_wait` without one, JetStream
+// delivers the run to another node. It never drops a run: the engine limits the attempts.
 //
 //   offered ── delivered ── driven … ── handler resolves: acknowledged and removed
 //                 ▲            ├─ handler rejects: delivered again after a delay, or at once if the worker drains
-//                 │            └─ lost (late heartbeat): the handler's signal is aborted, and JetStream gets no message
-//                 └────────────── ack_wait without a heartbeat
+//                 │            └─ lost (another node has it): the handler's signal is aborted, and JetStream gets no message
+//                 └────────────── returned by another node, or ack_wait without a heartbeat
 //
 // If a run is delivered again to the node that drives it, its handler continues.
 import type { Msg } from '@nats-io/transport-node'
@@ -25,12 +25,16 @@ import type { JetStreamConnection } from '../connection.ts'
 import { Publisher } from '../log/publisher.ts'
 import { purge } from '../maintenance/purge.ts'
 import type { Streams } from '../streams.ts'
+import type { NodeWatch } from '../takeover/node-watch.ts'
+import { parseAck } from './ack-subject.ts'
 import { PullConsumer } from './pull-consumer.ts'
 
 export interface JetStreamRunQueueOptions {
   readonly connection: JetStreamConnection
   readonly streams: Streams
   readonly logger: Logger
+  /** Records what this node drives, so that other nodes can return the runs if it dies. */
+  readonly watch?: Pick<NodeWatch, 'took' | 'left' | 'onOvertaken'>
   /** Milliseconds that `close` waits for handlers; default 5,000. */
   readonly closeTimeoutMs?: number
 }
@@ -85,6 +89,7 @@ export class JetStreamRunQueue implements RunQueue {
   /** Acknowledgements to send after a reconnect, of runs that ended while NATS was disconnected. */
   readonly #unsentAcks: string[] = []
   readonly #states: Subscription
+  readonly #overtakings: Subscription | undefined
   readonly #timer: NodeJS.Timeout
   #closed = false
 
@@ -93,6 +98,7 @@ export class JetStreamRunQueue implements RunQueue {
     this.#publisher = new Publisher(options.connection.nats, options.logger)
     this.#ackWaitMs = options.streams.ackWaitMs
     this.#states = options.connection.onState((state) => (state === 'live' ? this.#resume() : this.#pause()))
+    this.#overtakings = options.watch?.onOvertaken((message) => this.#overtaken(message))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -126,8 +132,8 @@ export class JetStreamRunQueue implements RunQueue {
       nats: connection.nats,
       stream: streams.runs,
       consumer: streams.runConsumer,
-      // Well within `ack_wait`, so that a run is not delivered again to a node that was stopped.
-      expiresMs: Math.min(2_000, this.#ackWaitMs * 0.4),
+      // Well within `ack_wait` and the node timeout, so that a run is not delivered again to a node that was stopped.
+      expiresMs: Math.min(1_000, this.#ackWaitMs * 0.4),
       capacity: () => roomFor(limits, driven.size, idle.size, forRuns.size),
       deliver: (message: Msg) => this.#delivered(worker, message),
     }
@@ -152,6 +158,7 @@ export class JetStreamRunQueue implements RunQueue {
     clearInterval(this.#timer)
     await this.#publisher.close()
     this.#states.close()
+    this.#overtakings?.close()
     if (ended === 'late')
       this.#options.logger.warn({ handlers: this.#working.size }, 'handlers did not hand over in time')
   }
@@ -171,9 +178,11 @@ export class JetStreamRunQueue implements RunQueue {
     }
     const key = keyOf(delivered.run)
     const known = this.#driven.get(key)
-    if (known?.lost === false) known.delivered = delivered
-    else if (known !== undefined) known.next = delivered
-    else if (worker.draining || roomOf(worker) <= 0) this.#respond(delivered.reply, '-NAK')
+    if (known !== undefined) {
+      if (known.lost) known.next = delivered
+      else known.delivered = delivered
+      this.#options.watch?.took(delivered.reply)
+    } else if (worker.draining || roomOf(worker) <= 0) this.#respond(delivered.reply, '-NAK')
     else this.#begin(worker, key, delivered)
   }
 
@@ -183,6 +192,7 @@ export class JetStreamRunQueue implements RunQueue {
     const driven: DrivenRun = { delivered, worker, abort, heartbeatAt, lost: false, next: undefined }
     this.#driven.set(key, driven)
     worker.driven.add(driven)
+    this.#options.watch?.took(delivered.reply)
     const working = this.#handle(driven, key).finally(() => this.#working.delete(working))
     this.#working.add(working)
   }
@@ -198,6 +208,7 @@ export class JetStreamRunQueue implements RunQueue {
     }
     this.#driven.delete(key)
     worker.driven.delete(driven)
+    this.#options.watch?.left(driven.delivered.reply)
     if (worker.draining) {
       if (driven.next !== undefined) this.#respond(driven.next.reply, '-NAK')
       return
@@ -242,7 +253,7 @@ export class JetStreamRunQueue implements RunQueue {
       const silentMs = now - driven.heartbeatAt
       if (silentMs < this.#ackWaitMs / 3) break
       // This process was stalled, so the run may have been delivered to another node.
-      if (silentMs > this.#ackWaitMs) this.#lose(driven)
+      if (silentMs > this.#ackWaitMs) this.#lose(driven, 'no heartbeat from this node for too long')
       this.#heartbeat(key, driven, now)
     }
   }
@@ -255,10 +266,16 @@ export class JetStreamRunQueue implements RunQueue {
     else if (driven.next !== undefined) this.#respond(driven.next.reply, '+WPI')
   }
 
-  #lose(driven: DrivenRun): void {
+  /** Another node has a later delivery. */
+  #overtaken(message: number): void {
+    for (const driven of this.#driven.values())
+      if (parseAck(driven.delivered.reply)?.message === message) this.#lose(driven, 'another node drives it')
+  }
+
+  #lose(driven: DrivenRun, reason: string): void {
     if (driven.lost) return
     driven.lost = true
-    this.#options.logger.warn({ run: driven.delivered.run.run }, 'lost a run: no heartbeat from this node for too long')
+    this.#options.logger.warn({ run: driven.delivered.run.run }, `lost a run: ${reason}`)
     driven.abort.abort(new DeliveryLost())
   }
 
@@ -310,10 +327,8 @@ function keyOf({ session, run }: QueuedRun): string {
 }
 
 function read(message: Msg): Delivered | undefined {
-  // $JS.ACK.<stream>.<consumer>.<attempt>.… or, with a domain and an account, $JS.ACK.<domain>.<account>.<stream>.…
   const { reply = '' } = message
-  const tokens = reply.split('.')
-  const attempt = Number(tokens[tokens.length === 9 ? 4 : 6])
+  const { attempt } = parseAck(reply) ?? { attempt: 0 }
   try {
     const { session, run, command, credentials } = JSON.parse(message.string()) as QueuedRun
     if (![session, run, command].every((text) => typeof text === 'string') || !(attempt > 0)) return undefined
