@@ -25,6 +25,10 @@ const PDF = 'application/pdf'
 /** Names and ids that all providers accept: Anthropic and OpenAI document these patterns, and 64 is OpenAI's length for both. */
 const PLAIN_NAME = /^[a-zA-Z0-9_-]{1,64}$/
 
+/** `createToolNameMapping` of `@ai-sdk/provider-utils` 4 finds what every object inherits (`valueOf`) instead of these names. */
+const INHERITED = Object.getOwnPropertyNames(Object.prototype).join('|')
+const MAPPED_NAME = new RegExp(`^(?!(?:${INHERITED})$)[a-zA-Z0-9_-]{1,64}$`)
+
 /** The built-in demo model, and models of tests. */
 const ANY: PromptRules = {
   file: () => true,
@@ -44,7 +48,7 @@ const AGENT: PromptRules = { ...ANY }
  */
 const OPENAI: PromptRules = {
   file: (type) => IMAGE.test(type) || type === PDF,
-  toolName: PLAIN_NAME,
+  toolName: MAPPED_NAME,
   callId: PLAIN_NAME,
   laterSystem: true,
   signed: 'openai',

@@ -30,6 +30,7 @@ const texts = fc.oneof(
   fc.string({ maxLength: 10, unit: 'binary' }),
 )
 const names = fc.oneof(fc.constantFrom('f', 'get weather!', '', '1x', '-x', 'x'.repeat(200), 'größe'), texts)
+const calledNames = fc.oneof(names, fc.constantFrom(...Object.getOwnPropertyNames(Object.prototype)))
 const ids = fc.constantFrom('a', 'b', 'call_1', 'c 1', 'x'.repeat(100), '')
 const values = fc.oneof(fc.constantFrom(null, 5, 'text', [1], { k: '\ud800' }, ''), fc.jsonValue({ maxDepth: 2 }))
 const file = fc.record(
@@ -56,7 +57,7 @@ const file = fc.record(
 const text = texts.map((said) => ({ type: 'text' as const, text: said }))
 const user = fc.array(fc.oneof(text, file), { maxLength: 3 }).map((content) => ({ role: 'user' as const, content }))
 const call = fc
-  .tuple(ids, names, values)
+  .tuple(ids, calledNames, values)
   .map(([toolCallId, toolName, input]) => ({ type: 'tool-call' as const, toolCallId, toolName, input }))
 const assistant = fc
   .array(
