@@ -1,8 +1,10 @@
 // Several real nodes on one NATS: a run survives any loss of its node, and its reader receives every byte over another
 // node. Also node roles, and an outage of NATS.
+import { connect } from '@nats-io/transport-node'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../bench/cluster/nats-server.ts'
 import { ServerProcess } from '../../bench/cluster/server-process.ts'
+import { parseSign } from '../store/jetstream/takeover/sign.ts'
 import { CommandError, demoCount, StrictClient } from './strict-client.ts'
 
 /** A run of seven seconds: enough time to start another node. */
@@ -39,6 +41,23 @@ function installation(settings: Readonly<Record<string, string>> = {}) {
     })
     started.push(node)
     return node
+  }
+}
+
+/** Starts a node, and waits until it has learned which runs the others drive: before, it could return none of them. */
+async function startInformed(start: () => Promise<ServerProcess>): Promise<ServerProcess> {
+  const observer = await connect({ servers: nats.url })
+  try {
+    const rosters = observer.subscribe('*.node.*')
+    await observer.flush()
+    const node = await start()
+    for await (const message of rosters) {
+      const { whole, took = [] } = parseSign(message.json()) ?? {}
+      if (whole !== undefined && took.length > 0) break
+    }
+    return node
+  } finally {
+    await observer.close()
   }
 }
 
@@ -103,7 +122,7 @@ describe('an active run', () => {
     const reader = await attachTo(first, 'killed')
     const { run = '' } = await reader.send('killed', ASK)
     await hasText(reader, 'killed', run)
-    const second = await start()
+    const second = await startInformed(start)
     await first.kill()
     const moved = await move(reader, second, 'killed')
     await moved.ended('killed', run)
@@ -117,7 +136,7 @@ describe('an active run', () => {
     const reader = await attachTo(first, 'stalled')
     const { run = '' } = await reader.send('stalled', ASK)
     await hasText(reader, 'stalled', run)
-    const second = await start()
+    const second = await startInformed(start)
     const moved = await move(reader, second, 'stalled')
     const takenOver = moved.frame((frame) => frame.type === 'entry' && frame.event.type === 'run.started')
     first.stall()

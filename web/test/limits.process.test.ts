@@ -102,11 +102,11 @@ describe('an access token', () => {
     const visitor = await world.come()
     // By the clock of this device, the token would expire in ten minutes.
     await visitor.setClockWrong(-600_000)
-    const tab = await visitor.open(`${world.site}#token=${tokenOf('bob', 'Bob', 4)}`)
+    const tab = await visitor.open(`${world.site}#token=${tokenOf('bob', 'Bob', 10)}`)
     const { page } = tab
     await tab.status('Live')
     const session = tab.session
-    await tab.send('/demo count=120 rate=20')
+    await tab.send('/demo count=240 rate=20')
     await page.getByText('Your session expires soon.').waitFor()
     const box = page.getByRole('textbox', { name: 'Message' })
     await box.fill('half a thou')
@@ -138,8 +138,8 @@ describe('an access token', () => {
     await tab.status('Live')
     await bar.waitFor({ state: 'detached' })
     expect(await tab.answerTo('/demo count=3 rate=0', 'completed')).toBe('0 1 2')
-    expect(await tab.answerTo('/demo count=120 rate=20', 'completed')).toBe(
-      Array.from({ length: 120 }, (_, at) => at).join(' '),
+    expect(await tab.answerTo('/demo count=240 rate=20', 'completed')).toBe(
+      Array.from({ length: 240 }, (_, at) => at).join(' '),
     )
     expect([await box.inputValue(), tab.session]).toEqual(['another', session])
     expect(page.url()).not.toContain('token')

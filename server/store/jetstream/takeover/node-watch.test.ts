@@ -1,7 +1,7 @@
 // NodeWatch with a real NATS server: the runs of a node that dies, freezes or is cut off go to another node long before
 // `ack_wait`, once, and nobody takes runs from a node that lives.
 import { once } from 'node:events'
-import type { Msg } from '@nats-io/transport-node'
+import { type Msg, RequestError } from '@nats-io/transport-node'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer } from '../../../../bench/cluster/nats-server.ts'
@@ -220,12 +220,15 @@ describe('the runs of a node', () => {
     await first.take()
     await offer(second, 1)
     await first.has(1)
-    const { took } = await announced.found
+    const { node, took } = await announced.found
     const judged = new Promise<NodeVerdict>((resolve) => {
       second.watch.onVerdict((verdict) => (verdict.outcome === 'refuted' ? undefined : resolve(verdict)))
     })
-    proxy.change({ kind: 'cut' })
     await second.take()
+    proxy.change({ kind: 'cut' })
+    // Otherwise NATS could give the run to the request of the first node that still waits.
+    const asked = () => second.connection.nats.request(`${prefix}.node.${node}`, '', { timeout: 100 }).catch((e) => e)
+    await expect.poll(asked, { interval: 10, timeout: 20_000 }).toBeInstanceOf(RequestError)
     // JetStream gives the run to the next node on its own, as after `ack_wait`.
     second.connection.nats.publish(took[0] as string, '-NAK')
     await second.has(1)
