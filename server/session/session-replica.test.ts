@@ -1,4 +1,5 @@
-// A replica that can no longer follow its log rejects pending and new waits.
+// A replica that can no longer follow its log rejects pending and new waits. One that has all of its session asks the store for no more.
+import { getEventListeners } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,10 +51,27 @@ it('rejects a wait after its timeout, and leaves no timer and no listener behind
   vi.useFakeTimers()
   let isDue = false
   const pending = session.until(() => isDue || undefined, signal, 2 ** 40)
-  expect(vi.getTimerCount()).toBe(1)
+  expect([vi.getTimerCount(), getEventListeners(signal, 'abort')]).toEqual([1, [expect.any(Function)]])
   await vi.advanceTimersByTimeAsync(60_000)
   isDue = true
   follower?.entries([])
   await expect(pending).resolves.toBe(true)
-  expect(vi.getTimerCount()).toBe(0)
+  expect([vi.getTimerCount(), getEventListeners(signal, 'abort')]).toEqual([0, []])
+})
+
+it('has all messages of a session that it has followed from the beginning', async () => {
+  const session = await SessionReplica.open(stores, 's')
+  const count = 3_000
+  for (let i = 0; i < count; i += 1) {
+    const content = [{ type: 'text' as const, text: 'x'.repeat(1_000) }]
+    const about = { role: 'user', author: 'ann', policy: 'queue', run: `r${i}` } as const
+    await stores.log.append('s', `message.m${i}`, { type: 'message', id: `m${i}`, ...about, content }, 0)
+  }
+  await session.reached(count)
+  // Because of this, these two read no transcript.
+  expect(session.state.messages.map(({ event }) => event.id)).toEqual(Array.from({ length: count }, (_, i) => `m${i}`))
+  const segment = vi.spyOn(stores.transcripts, 'segment')
+  expect([await session.hasMessage('m0'), await session.hasMessage('other')]).toEqual([true, false])
+  expect(await session.stateWithHistory(`m${count - 1}`)).toBe(session.state)
+  expect(segment).not.toHaveBeenCalled()
 })

@@ -214,9 +214,7 @@ export class LmdbRunQueue implements RunQueue {
   async #handle(consumer: Consumer, item: QueueItem, abort: AbortController): Promise<void> {
     if (consumer.closed) return this.#returnRun(consumer, item, abort)
     try {
-      const { session, run, command, credentials } = item.run
-      const about = { session, run, command, attempt: item.attempts }
-      const delivery = credentials === undefined ? about : { ...about, credentials }
+      const delivery = { ...item.run, attempt: item.attempts }
       await consumer.handler(delivery, abort.signal, (wait, forRuns) => this.#idle(consumer, wait, forRuns ? 1 : 0))
     } catch (error) {
       if (!abort.signal.aborted && !consumer.draining)
