@@ -25,7 +25,7 @@ const PDF = 'application/pdf'
 /** Names and ids that all providers accept: Anthropic and OpenAI document these patterns, and 64 is OpenAI's length for both. */
 const PLAIN_NAME = /^[a-zA-Z0-9_-]{1,64}$/
 
-/** `createToolNameMapping` of `@ai-sdk/provider-utils` 4 finds what every object inherits (`valueOf`) instead of these names. */
+/** The packages lose calls of tools that are named like what every object inherits (`valueOf`): see findings. */
 const INHERITED = Object.getOwnPropertyNames(Object.prototype).join('|')
 const MAPPED_NAME = new RegExp(`^(?!(?:${INHERITED})$)[a-zA-Z0-9_-]{1,64}$`)
 
