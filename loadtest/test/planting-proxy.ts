@@ -14,6 +14,8 @@ export class PlantingProxy {
   readonly #target: URL
   readonly #plant: Plant
   readonly #every: number
+  /** The number of the damaged output. */
+  #damaged = 0
   readonly #server: Server
   readonly #sockets: WebSocketServer
 
@@ -153,7 +155,13 @@ export class PlantingProxy {
     this.outputs += 1
     if (this.planted > 0 || this.outputs < this.#every || (last && this.#plant === 'swap')) return false
     this.planted += 1
+    this.#damaged = this.outputs
     return true
+  }
+
+  /** The whole output follows: a reader cannot notice that the output directly before it was dropped, so this was no fault. */
+  replaced(): void {
+    if (this.#plant === 'drop' && this.#damaged === this.outputs) this.planted = 0
   }
 }
 
@@ -171,6 +179,7 @@ class FrameSequence {
     if (frame.type !== 'entry') return this.#withHeld(frame)
     const { event } = frame
     if ((event.type === 'run.ended' || event.type === 'run.snapshot') && event.output !== undefined) {
+      this.#proxy.replaced()
       return this.#withHeld({ ...frame, event: { ...event, output: this.#proxy.damageParts(event.output) } })
     }
     if (event.type !== 'run.output') return this.#withHeld(frame)
