@@ -145,15 +145,16 @@ export class Visitor {
       await visitor.#typeLikeAUser()
       await visitor.#logMessagesOfErrors()
     }
-    const note = (text: string): void => {
-      if (![...REFUSED, PICTURES].some((pattern) => pattern.test(text))) visitor.problems.push(text)
+    const note = (text: string, url = ''): void => {
+      if ([...REFUSED, PICTURES].some((pattern) => pattern.test(text))) return
+      visitor.problems.push(url === '' ? text : `${text} (${url})`)
     }
     visitor.context.on('weberror', (event) => {
       const error = event.error()
       note(error.message === '' ? `${error.stack}` : `${error}`)
     })
     visitor.context.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) note(message.text())
+      if (['error', 'warning'].includes(message.type())) note(message.text(), message.location().url)
     })
     return visitor
   }
