@@ -112,6 +112,9 @@ interface InputProps {
 }
 
 /** Enter and leaving the field take the name, Escape does not. */
+/** Browsers lay out a text field as a whole. */
+const NAME_MAX = 256
+
 function NameInput({ label, onDone }: InputProps) {
   const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
     if (isInputMethodKey(event) || (event.key !== 'Enter' && event.key !== 'Escape')) return
@@ -130,6 +133,7 @@ function NameInput({ label, onDone }: InputProps) {
       autoCapitalize='off'
       spellCheck={false}
       dir='auto'
+      maxLength={NAME_MAX}
       onKeyDown={onKeyDown}
       onBlur={({ target }) => onDone(target.value.trim() || undefined)}
     />

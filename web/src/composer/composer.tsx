@@ -14,6 +14,7 @@ import { BROKEN_PART, ErrorBoundary } from '../shared/error-boundary.tsx'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
 import { useStore } from '../shared/store.ts'
+import { TextBox } from '../shared/text-box.tsx'
 import { ChoicePicker } from './choice-picker.tsx'
 import { addressed, unavailable as unoffered } from './choices.ts'
 import { lengthNote } from './drafts.ts'
@@ -124,25 +125,21 @@ function MessageForm() {
       </ErrorBoundary>
       <MentionList {...mentions} />
       <div className='composer-box'>
-        <div className='composer-input' data-value={draft}>
-          <textarea
-            ref={input}
-            id={MESSAGE_BOX}
-            value={draft}
-            dir='auto'
-            rows={1}
-            aria-label='Message'
-            placeholder={active === undefined ? 'Send a message' : PLACEHOLDERS[mode]}
-            enterKeyHint='send'
-            onChange={({ target }) => {
-              stored.write(target.value)
-              if (target.value.trim() === '') presence.typing.ended()
-              else presence.typing.typed()
-            }}
-            onKeyDown={onKeyDown}
-            {...mentions.box}
-          />
-        </div>
+        <TextBox
+          ref={input}
+          id={MESSAGE_BOX}
+          value={draft}
+          aria-label='Message'
+          placeholder={active === undefined ? 'Send a message' : PLACEHOLDERS[mode]}
+          enterKeyHint='send'
+          onChange={(changed) => {
+            stored.write(changed)
+            if (changed.trim() === '') presence.typing.ended()
+            else presence.typing.typed()
+          }}
+          onKeyDown={onKeyDown}
+          {...mentions.box}
+        />
         <div className='composer-row'>
           {active === undefined ? <Hint /> : <ModeChoice mode={mode} onChange={setMode} />}
           {choice.agent === undefined || choice.agent === picked.agent ? null : (

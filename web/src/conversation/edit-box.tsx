@@ -2,6 +2,7 @@
 import { createContext, type KeyboardEvent, type ReactNode, use, useEffect, useMemo, useRef, useState } from 'react'
 import { Icon } from '../shared/icon.tsx'
 import { isInputMethodKey } from '../shared/input-method.ts'
+import { TextBox } from '../shared/text-box.tsx'
 
 /** The message that is being edited, and its new text. */
 export interface Editing {
@@ -58,17 +59,7 @@ export function EditBox({ text, onChange, onSend, onCancel }: Props) {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the keys of the parts.
     <div className='edit-box' onKeyDown={onKeyDown}>
-      <div className='composer-input' data-value={text}>
-        <textarea
-          ref={input}
-          value={text}
-          dir='auto'
-          rows={1}
-          aria-label='Edited text'
-          enterKeyHint='send'
-          onChange={(event) => onChange(event.target.value)}
-        />
-      </div>
+      <TextBox ref={input} value={text} aria-label='Edited text' enterKeyHint='send' onChange={onChange} />
       <div className='buttons'>
         <button type='button' className='button quiet' onClick={onCancel}>
           Cancel

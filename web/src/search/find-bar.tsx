@@ -147,6 +147,9 @@ interface InputProps {
   readonly onChange: (text: string) => void
 }
 
+/** Browsers lay out a text field as a whole. */
+const QUERY_MAX = 1_000
+
 function FindInput({ text, onChange }: InputProps) {
   const input = useRef<HTMLInputElement>(null)
   useEffect(() => input.current?.focus(), [])
@@ -157,6 +160,7 @@ function FindInput({ text, onChange }: InputProps) {
       type='text'
       value={text}
       dir='auto'
+      maxLength={QUERY_MAX}
       autoComplete='off'
       spellCheck={false}
       placeholder='Find in this chat'

@@ -12,6 +12,8 @@ import { SessionSettings } from './session-settings.tsx'
 /** A search loads further pages until it has this many results, or has searched this many chats. */
 const MIN_RESULTS = 10
 const MAX_SEARCHED = 2_000
+/** Browsers lay out a text field as a whole. */
+const QUERY_MAX = 1_000
 
 export function SessionSidebar({ onShortcuts }: { readonly onShortcuts: () => void }) {
   return (
@@ -57,6 +59,7 @@ export function SessionDialog({ search, onClose }: DialogProps) {
               placeholder='Search chats'
               autoComplete='off'
               dir='auto'
+              maxLength={QUERY_MAX}
               data-first={search ? '' : undefined}
               value={query}
               onChange={({ target }) => setQuery(target.value)}
