@@ -1,10 +1,10 @@
 // Checks of schemas that clients chose. They ran on the event loop, each with a limit of its own: 100 results with a slow pattern, or a
 // few large schemas, kept a node from answering anybody for many seconds.
 import type { JsonSchema } from '@parley/protocol'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CALLER, EngineHarness, OTHER } from '../run/test/engine-harness.ts'
 import { checkSchema } from './json-schema.ts'
-import { type Payer, SchemaPool } from './schema-pool.ts'
+import { type Payer, SchemaPool, schemaPool } from './schema-pool.ts'
 
 /** Takes V8 longer than anybody waits; RE2 does not know lookaheads. */
 const SLOW = { pattern: '^(?=(a+)+$)b' }
@@ -69,6 +69,18 @@ describe('the event loop', () => {
     expect(stalled().sum).toBeLessThan(1_000)
     const tools = [{ name: 'fill', inputSchema: { allOf: Array.from({ length: 5_000 }, () => ({})) } }]
     await expect(h.service.attach('s', OTHER, tools)).rejects.toMatchObject({ code: 'invalid_tool' })
+  })
+
+  // Connection ids are public, and a client over plain HTTP chooses its own: it used up the budget of somebody else's WebSocket.
+  it('does not charge a connection for clients over HTTP that name it', async () => {
+    const check = vi.spyOn(schemaPool, 'checkSchema')
+    const tools = [{ name: 'look', inputSchema: { type: 'object' } }]
+    await h.service.attach('s', CALLER, tools)
+    await h.service.attach('s', { ...OTHER, connection: CALLER.connection, roams: true }, tools)
+    const charged = check.mock.calls.map(([, { connection }]) => connection)
+    check.mockRestore()
+    expect(charged).toHaveLength(2)
+    expect(new Set(charged).size).toBe(2)
   })
 })
 

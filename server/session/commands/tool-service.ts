@@ -326,8 +326,8 @@ export class ToolService {
 }
 
 /** Users without a membership are those of a server without authentication: many people share one. */
-function payerOf({ id, state }: SessionReplica, { connection, user }: Claimant): Payer {
-  return { session: id, connection, user: state.members.all.has(user) ? user : undefined }
+function payerOf({ id, state }: SessionReplica, by: Claimant): Payer {
+  return { session: id, connection: keyOf(by), user: state.members.all.has(by.user) ? by.user : undefined }
 }
 
 /**
