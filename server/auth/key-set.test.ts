@@ -58,12 +58,15 @@ function open(fetchMs?: number) {
 }
 
 const MINUTE = 60_000
+const OTHER_KEYS =
+  '{"kty":"oct","k":"AAAA"},{"kty":"EC","kid":"k1","use":"enc"},{"kty":"EC","kid":"k1","key_ops":["deriveKey"]},{"kid":"k1"},null'
 const outages: [string, RequestListener][] = [
   ['500', (_, response) => response.writeHead(500).end('{}')],
   ['HTML', (_, response) => response.end('<html>Sign in</html>')],
   ['a redirect', (_, response) => response.writeHead(302, { Location: '/login' }).end()],
   ['JSON without keys', (_, response) => response.end('{"error":"busy"}')],
   ['an empty set', (_, response) => response.end('{"keys":[]}')],
+  ['a set with keys for other purposes', (_, response) => response.end(`{"keys":[${OTHER_KEYS}]}`)],
   ['a set that is too large', (_, response) => response.end(`{"keys":["${'x'.repeat(2 ** 21)}"]}`)],
   ['no answer', (request) => request.destroy()],
   ['a body that does not end', (_, response) => void response.write('{')],

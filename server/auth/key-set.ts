@@ -132,6 +132,14 @@ async function fetchJson(url: string, fetchMs: number) {
   }
   const set = JSON.parse(text)
   // No provider means to refuse every token.
-  if (Array.isArray(set?.keys) && set.keys.length === 0) throw new Error('the answer contains no keys')
+  if (Array.isArray(set?.keys) && !set.keys.some(isForSignatures))
+    throw new Error('the answer contains no public keys for signatures')
   return set
+}
+
+/** RFC 7517, sections 4.1 to 4.3. */
+function isForSignatures(key: { kty?: unknown; use?: unknown; key_ops?: unknown } | null): boolean {
+  const { kty, use = 'sig', key_ops: operations } = key ?? {}
+  const verifies = !Array.isArray(operations) || operations.includes('verify')
+  return ['RSA', 'EC', 'OKP', 'AKP'].includes(String(kty)) && use === 'sig' && verifies
 }
