@@ -1,6 +1,6 @@
 // A real server whose data folder cannot be written, or is gone. It said that it was ready, and acknowledged messages
 // into deleted files while a second server used the same path.
-import { mkdirSync, rmdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { freePort } from '../../bench/cluster/free-port.ts'
@@ -61,6 +61,26 @@ it('a server is not ready while its probe of the folder fails, and exits if its 
       line.includes('the log can no longer be written; exiting') && line.includes('was removed or replaced')
     await expect.poll(() => server.logs.some(isLogged)).toBe(true)
     await starting
+    expect(await send(second, 'new')).toEqual({ status: 202 })
+  } finally {
+    await second.dispose()
+    await server.dispose()
+  }
+})
+
+// The first server never noticed, and both wrote into the same files.
+it('a server exits if the socket is removed by which others see that its data folder is in use', async () => {
+  const server = await ServerProcess.start()
+  const data = join(server.data, 'data')
+  const second = new ServerProcess({ PARLEY_DATA: data }, await freePort())
+  try {
+    await expect(second.start()).rejects.toThrow('is in use by another Parley server')
+    const [socket = '', ...others] = readdirSync(data).filter((name) => name.endsWith('.sock'))
+    expect(others).toEqual([])
+    rmSync(join(data, socket))
+    await expect.poll(() => server.alive, WAIT).toBe(false)
+    expect(await server.stop()).toBe(3)
+    await second.start()
     expect(await send(second, 'new')).toEqual({ status: 202 })
   } finally {
     await second.dispose()

@@ -2,7 +2,7 @@
 // socket's name in the environment by a compare-and-set. If nobody accepts connections on the stored socket, for
 // example after kill -9, the lock is free; so a lock is never stale.
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
@@ -18,6 +18,8 @@ export class DataFolderInUse extends Error {
 }
 
 export interface DataFolderLock {
+  /** The socket's file, without which others take the lock for free. Undefined for a pipe of Windows, or if the system has cut off a path that is too long. */
+  readonly file: string | undefined
   release(): Promise<void>
 }
 
@@ -40,7 +42,9 @@ export async function lockDataFolder(
     throw new DataFolderInUse(path)
   }
   if (typeof before === 'string' && process.platform !== 'win32') rmSync(locate(path, before), { force: true })
-  return { release: () => closeServer(server) }
+  const file = locate(path, name)
+  const isFile = process.platform !== 'win32' && existsSync(file)
+  return { file: isFile ? file : undefined, release: () => closeServer(server) }
 }
 
 function locate(path: string, name: string): string {

@@ -113,7 +113,12 @@ export async function openLmdbStores(options: LmdbStoresOptions): Promise<LmdbSt
     const directory = new LmdbSessionDirectory(environment)
     const deletions = new LmdbDeletionList(environment)
     const usage = new LmdbUsageLedger(environment)
-    const files = [options.path, tablesFile, journalFolder(options.path)]
+    const files = [
+      options.path,
+      tablesFile,
+      journalFolder(options.path),
+      ...(lock.file === undefined ? [] : [lock.file]),
+    ]
     const stopWatch = watchFiles(files, onBroken)
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
