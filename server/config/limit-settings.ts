@@ -46,7 +46,7 @@ export const connections = {
     'PARLEY_BODIES_MAX',
     whole(64 * 1024 * 1024, 64 * 1024 * 1024 * 1024),
     256 * 1024 * 1024,
-    'Memory for all request bodies that are being received (bytes). Beyond it, requests are refused with 503. A quarter of it is for clients whose user is not known yet.',
+    'Memory for all request bodies that are being received (bytes). Beyond it, requests are refused with 503. A quarter of it is for clients whose user is not known yet. Answers that their clients have not read may take as much again.',
   ),
   waitMax: setting(
     'PARLEY_WAIT_MAX',

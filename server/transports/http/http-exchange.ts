@@ -4,12 +4,14 @@
 import { stringifyJson } from '@parley/protocol'
 import type { Logger } from 'pino'
 import { TokenClock } from '../../auth/token-clock.ts'
+import type { ByteBudget } from '../../limit/byte-budget.ts'
 import { asBytes } from '../feed/entry-message.ts'
 import type { HttpResponse } from '../uws.ts'
 import type { HttpRequest, RequestSnapshot } from './http-request.ts'
 import { CLOSED_STREAM, type HttpStream, ResponseStream, type StreamPorts } from './http-stream.ts'
 import { corsHeaders } from './origin.ts'
 import { type Headers, writeHead } from './response-head.ts'
+import { sendAnswer } from './send-answer.ts'
 
 /** The node is about to shut down. */
 export interface DrainNotice {
@@ -45,6 +47,8 @@ export type StreamingExchange = Pick<HttpExchange, 'request' | 'closed' | 'reply
 
 export interface ExchangePorts extends Omit<StreamPorts, 'ended'> {
   readonly logger: Logger
+  /** For answers that their clients have not read: beyond it, their connections are closed. */
+  readonly unread: ByteBudget
   opened(stream: ResponseStream): void
   /** Called when it was answered in full, or its client has disconnected. */
   ended(exchange: ResponseExchange): void
@@ -60,12 +64,14 @@ export class ResponseExchange implements HttpExchange {
   readonly #response: HttpResponse
   readonly #origin: string
   readonly #bodiless: boolean
-  #phase: 'open' | 'streaming' | 'ended' = 'open'
+  #phase: 'open' | 'answering' | 'streaming' | 'ended' = 'open'
   #stream: ResponseStream | undefined
   #listeners: ((draining: DrainNotice) => void)[] = []
   #answered: ((status: number) => void) | undefined
   #clock: TokenClock | undefined
   #expired: (() => void) | undefined
+  /** Bytes of an answer that its client has not read. */
+  #kept = 0
 
   /** @param origin the origin of a page that may read the answer; else '' */
   constructor(response: HttpResponse, request: RequestSnapshot, origin: string, ports: ExchangePorts) {
@@ -162,15 +168,30 @@ export class ResponseExchange implements HttpExchange {
 
   #answer(status: number, body: string | Uint8Array | undefined, headers: Headers, closes: boolean): void {
     if (this.#phase !== 'open') return
+    this.#phase = 'answering'
     this.#answered?.(status)
-    const response = this.#response
-    response.cork(() => {
-      writeHead(response, status, this.#headers(headers))
-      if (body === undefined && (status === 204 || status === 304 || this.#bodiless)) response.endWithoutBody()
-      else if (this.#bodiless) response.endWithoutBody(Buffer.byteLength(body ?? ''))
-      else response.end(asBytes(body ?? ''), closes)
-    })
-    this.#end()
+    sendAnswer(
+      this.#response,
+      {
+        status,
+        headers: this.#headers(headers),
+        body: body === undefined ? undefined : asBytes(body),
+        bodiless: this.#bodiless,
+        closes,
+      },
+      {
+        isOpen: () => this.#phase === 'answering',
+        // Bytes that a route has are the same for all clients.
+        ...(typeof body === 'string' ? { waits: (bytes) => this.#keep(bytes) } : {}),
+        ended: () => this.#end(),
+      },
+    )
+  }
+
+  /** The client reads slowly. */
+  #keep(bytes: number): void {
+    if (this.#ports.unread.take(bytes)) this.#kept = bytes
+    else this.#response.close()
   }
 
   #headers(headers: Headers): Headers {
@@ -185,6 +206,8 @@ export class ResponseExchange implements HttpExchange {
   #end(): void {
     if (this.#phase === 'ended') return
     this.#phase = 'ended'
+    this.#ports.unread.give(this.#kept)
+    this.#kept = 0
     this.#listeners = []
     this.#clock?.stop()
     this.#stream?.detach()

@@ -6,7 +6,8 @@ import { asBytes } from '../feed/entry-message.ts'
 import type { HttpResponse } from '../uws.ts'
 import { asProblem, type ErrorShape, failureOf } from './failure.ts'
 import type { HttpError } from './http-error.ts'
-import { type Headers, writeHead } from './response-head.ts'
+import type { Headers } from './response-head.ts'
+import { sendAnswer } from './send-answer.ts'
 
 /** Must be called in the request handler's turn, or before the request is aborted. */
 export function reply(
@@ -17,15 +18,17 @@ export function reply(
   /** Sends only the length of the body, as for HEAD. */
   bodiless = false,
 ): void {
-  const hasBody = body !== undefined && !bodiless
-  // Without an abort listener, uWS takes an answer without a body for a missing one, and ends the process.
-  if (!hasBody) response.onAborted(() => undefined)
-  response.cork(() => {
-    writeHead(response, status, headers)
-    if (hasBody) response.end(asBytes(body))
-    else if (body === undefined) response.endWithoutBody()
-    else response.endWithoutBody(body.length)
+  let isOpen = true
+  response.onAborted(() => {
+    isOpen = false
   })
+  const sent = body === undefined ? undefined : asBytes(body)
+  // Without a body, the answer has no length either.
+  sendAnswer(
+    response,
+    { status, headers, body: sent, bodiless: bodiless || sent === undefined },
+    { isOpen: () => isOpen, ended: () => undefined },
+  )
 }
 
 export function replyJson(

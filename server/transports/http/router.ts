@@ -6,6 +6,7 @@ import { Id, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../../auth/authenticator.ts'
 import type { Experiment } from '../../experiment/experiment.ts'
+import { ByteBudget } from '../../limit/byte-budget.ts'
 import type { CommandGate } from '../../limit/command-gate.ts'
 import type { CommandRateLimits, CommandVerdict } from '../../limit/command-rate.ts'
 import type { ConnectionCount } from '../../limit/connection-count.ts'
@@ -74,6 +75,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
     outboxBytes: options.outboxBytes,
     flush: new OutboxFlusher(),
     logger,
+    unread: new ByteBudget(options.body.budget.max),
     congested: (stream) => supervisor.congested(stream),
     opened: (stream) => supervisor.open(stream),
     draining: () => draining,

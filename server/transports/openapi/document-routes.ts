@@ -15,7 +15,7 @@ export function documentRoutes(routes: readonly DocumentedRoute[]): readonly Rou
 }
 
 function documentRoute(path: string, make: () => JsonObject): Route {
-  let made: { readonly body: string; readonly etag: string } | undefined
+  let made: { readonly body: Uint8Array; readonly etag: string } | undefined
   return {
     method: 'GET',
     path,
@@ -29,6 +29,7 @@ function documentRoute(path: string, make: () => JsonObject): Route {
   }
 }
 
-function tagged(body: string): { readonly body: string; readonly etag: string } {
+function tagged(text: string): { readonly body: Uint8Array; readonly etag: string } {
+  const body = Buffer.from(text)
   return { body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 16)}"` }
 }

@@ -69,8 +69,8 @@ export class HttpHarness {
   }
 
   /** Opens a connection for raw bytes. */
-  async connect(): Promise<RawConnection> {
-    const socket = connect(this.port, '127.0.0.1')
+  async connect(port = this.port): Promise<RawConnection> {
+    const socket = connect(port, '127.0.0.1')
     this.sockets.push(socket)
     await once(socket, 'connect')
     return new RawConnection(socket)
