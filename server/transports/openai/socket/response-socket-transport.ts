@@ -14,6 +14,7 @@ import { replyError } from '../../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../../http/origin.ts'
 import type { HttpResponse, TemplatedApp, WebSocket } from '../../uws.ts'
 import { Pinger } from '../../websocket/pinger.ts'
+import type { UnfinishedMessages } from '../../websocket/unfinished-messages.ts'
 import { readUpgrade, upgradeError } from '../../websocket/upgrade.ts'
 import { idleSeconds } from '../../websocket/websocket-transport.ts'
 import { asOpenAiError } from '../openai-error.ts'
@@ -28,6 +29,8 @@ export interface ResponseSocketOptions extends Omit<ResponseSocketPorts, 'authen
   readonly proxies?: TrustedProxies | undefined
   readonly experiment?: Experiment | undefined
   readonly heartbeatMs: number
+  /** Shared with the other WebSockets. */
+  readonly unfinished: UnfinishedMessages
   /** Milliseconds after which a socket is closed if its client accepts no data. */
   readonly stallMs: number
 }
@@ -117,9 +120,14 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
         return
       }
       let isAborted = false
+      let isCounted = true
+      const leave = (): void => {
+        if (isCounted) count.leave(address)
+        isCounted = false
+      }
       response.onAborted(() => {
         isAborted = true
-        count.leave(address)
+        leave()
       })
       identify(token, address).then(
         (identity) => {
@@ -132,7 +140,7 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
         (error: unknown) => {
           if (!(error instanceof ReplyError)) logger.error({ err: error }, 'failed to verify an access token')
           if (isAborted) return
-          count.leave(address)
+          leave()
           refuse(response, asReplyError(error))
         },
       )
@@ -145,6 +153,7 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       data.state = own
       all.add(own)
       pinger.add(own)
+      options.unfinished.add(own, limits.messageBytes + EXCESS_BYTES)
       if (draining !== undefined) own.goAway(draining)
     },
 
@@ -168,6 +177,7 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       else count.leave(address)
       if (own === undefined) return
       pinger.remove(own)
+      options.unfinished.delete(own)
       all.delete(own)
       slow.delete(own)
       own.closed()
