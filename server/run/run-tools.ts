@@ -18,7 +18,7 @@ import type { SessionReplica } from '../session/session-replica.ts'
 import type { CallState } from '../session/state/call-state.ts'
 import { levelOf, runsBelow, topRun } from '../session/state/child-runs.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import { findRun, type SessionState } from '../session/state/session-state.ts'
+import { findRun, type SessionState, toolsOfSender } from '../session/state/session-state.ts'
 import { effectiveTool } from '../session/state/tool-declarations.ts'
 import type { Idle } from '../store/ports/run-queue.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
@@ -309,10 +309,9 @@ export class RunTools {
     return this.#message()?.tools ?? []
   }
 
-  /** The tools that the message brings. Those of its sender are not for agents that its agent asks. */
   #ownTools(): readonly Tool[] | undefined {
-    const isChild = this.#record()?.parent !== undefined
-    return isChild ? undefined : this.#message()?.context?.tools
+    const run = this.#record()
+    return run && toolsOfSender(this.#session.state, run)
   }
 
   /** The message for which the run works, also if an agent asked for it. */

@@ -206,3 +206,16 @@ it('bounds what the log keeps of all users, and drops the declarations of a user
   const { state } = await h.watch('s')
   expect([...state.tools.keys()]).toEqual([0, 1, 2, 4, 5, 6, 7].map((n) => `tool_${n}`))
 })
+
+// Between the call and the end of its run, a device with a tool of that name could claim the call: 2 of 20 were.
+it('offers the calls of tools that a message brings to no device', async () => {
+  await h.service.attach('s', OWNER, [WIDE])
+  const { run = '' } = await h.send('s', 'go', { context: { tools: [WIDE] } })
+  await h.model.next()
+  const about = { run, call: 'k', name: 'mail', input: {}, where: 'client' as const, approval: false }
+  const called: Event = { type: 'tool.called', ...about, attempt: 1, until: Date.now() + 60_000, step: 0 }
+  await h.stores.log.append('s', 'tool.k', called, 0)
+  await h.event('s', 'tool.called')
+  await expect(claim('k', OWNER)).rejects.toMatchObject({ code: 'tool_not_declared' })
+  await expect(result('k', OWNER, 1)).rejects.toMatchObject({ code: 'tool_not_declared' })
+})

@@ -19,7 +19,7 @@ import type { SessionReplica } from '../session-replica.ts'
 import { awaitsDecision, type CallState, openQuestion } from '../state/call-state.ts'
 import { unfinishedRuns } from '../state/child-runs.ts'
 import type { RunRecord } from '../state/run-record.ts'
-import { findCall, findCommand, type SessionState } from '../state/session-state.ts'
+import { findCall, findCommand, findRun, type SessionState, toolsOfSender } from '../state/session-state.ts'
 import { bytesOf, declare, declaredBy } from '../state/tool-declarations.ts'
 import { calledAgain, offerAgain } from './call-again.ts'
 import type { Caller } from './caller.ts'
@@ -263,6 +263,9 @@ export class ToolService {
   /** The tool as this connection declared it, if it can run the call. */
   #declared(session: SessionReplica, by: Claimant, call: CallState): Tool | undefined {
     if (call.where !== 'client') return undefined
+    const run = findRun(session.state, call.run)
+    // A device that declared a tool of the same name would run a call that is not for it.
+    if (run !== undefined && toolsOfSender(session.state, run) !== undefined) return undefined
     const here = this.#declarers.get(session.id)?.get(keyOf(by))
     if (here !== undefined) return here.get(call.name)
     // Another node knows the connection and detects its close. The log has its user's declaration.

@@ -1,7 +1,7 @@
 // SessionState: the state of a session, derived from its log, and the queries that the server makes on it. Pure data;
 // apply-entry.ts computes the next state from the next entry. Nodes that have applied the same entries have the same
 // state, so they agree on the active run, the superseded runs and the claims of tool calls.
-import type { MessageEvent } from '@parley/protocol'
+import type { MessageEvent, Tool } from '@parley/protocol'
 import type { Seq } from '../../store/ports/entry.ts'
 import type { CommandRecord } from '../../store/ports/transcript-store.ts'
 import type { CallState } from './call-state.ts'
@@ -94,4 +94,16 @@ export function findCall(state: SessionState, call: string): { run: RunRecord; c
 /** The effect of an earlier command with this id. */
 export function findCommand(state: SessionState, id: string): CommandRecord | undefined {
   return state.commands.findLast((command) => command.id === id)
+}
+
+/**
+ * The tools that the message of a run brings. Its sender answers their calls in a later message, and no device runs them. A child run
+ * has none: they are not for agents that the message's agent asks.
+ */
+export function toolsOfSender(
+  { messages }: Pick<SessionState, 'messages'>,
+  { message, parent }: Pick<RunRecord, 'message' | 'parent'>,
+): readonly Tool[] | undefined {
+  if (parent !== undefined) return undefined
+  return messages.findLast(({ event }) => event.id === message)?.event.context?.tools
 }
