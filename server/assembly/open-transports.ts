@@ -44,7 +44,6 @@ import { HttpReaders } from '../transports/session-http/http-readers.ts'
 import { readersRoute } from '../transports/session-http/inspection.ts'
 import { meRoute } from '../transports/session-http/me.ts'
 import { sessionRoutes } from '../transports/session-http/session-routes.ts'
-import { UnfinishedMessages } from '../transports/websocket/unfinished-messages.ts'
 import { openWebSocketTransport } from '../transports/websocket/websocket-transport.ts'
 import { authConfigOf } from './auth-config.ts'
 import type { Limits } from './open-limits.ts'
@@ -120,11 +119,6 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
   const bodies = new ByteBudget(config.bodiesMax)
   const strangers = new ByteBudget(Math.floor(config.bodiesMax / STRANGERS), bodies)
   const presence = new Presence(ports.presenceNews)
-  const unfinished = new UnfinishedMessages({
-    logger,
-    bytes: config.bodiesMax,
-    unsentBytes: () => webSocket.unsentBytes + responseSockets.unsentBytes + http.unsentBytes,
-  })
   const webSocket = openWebSocketTransport(app, {
     service,
     stores,
@@ -140,7 +134,6 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     experiment,
     proxies,
     strangers,
-    unfinished,
     limits: {
       helloMs: config.helloMs,
       heartbeatMs,
@@ -190,7 +183,6 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     experiment,
     heartbeatMs,
     stallMs,
-    unfinished,
     limits: {
       commands: { perSecond: config.commandRate, burst: config.commandBurst },
       outboxBytes,

@@ -32,7 +32,6 @@ import type { SessionHttpPorts } from '../session-http/session-http-ports.ts'
 import { sessionRoutes } from '../session-http/session-routes.ts'
 import { loadUws, type us_listen_socket } from '../uws.ts'
 import type { HandshakeLimits } from '../websocket/handshakes.ts'
-import { UnfinishedMessages } from '../websocket/unfinished-messages.ts'
 import {
   broadcastBy,
   openWebSocketTransport,
@@ -63,8 +62,6 @@ export interface HarnessOptions {
   /** Maximum wait of a request in seconds. */
   readonly waitMaxS?: number
   readonly handshakes?: Partial<HandshakeLimits>
-  /** Limit of `UnfinishedMessages`. */
-  readonly unfinishedBytes?: number
   /** Names of server tools. */
   readonly serverTools?: readonly string[]
 }
@@ -196,11 +193,6 @@ export class TransportHarness {
       experiment,
       strangers: (options.http?.body ?? HTTP_LIMITS_IN_TESTS.body).strangers,
       limits,
-      unfinished: new UnfinishedMessages({
-        logger,
-        bytes: options.unfinishedBytes ?? 1024 ** 3,
-        unsentBytes: () => 0,
-      }),
       // The clients of a test share the memory of this process.
       handshakes: { bytes: 1024 ** 3, ...options.handshakes },
     })

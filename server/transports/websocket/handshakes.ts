@@ -1,8 +1,8 @@
 // Handshakes: limits the WebSockets whose user is not known yet. uWS buffers an unfinished message without a word, so each
 // of them may hold one in memory. Beyond the limit the oldest are dropped: a client that says hello at once gets in, however
 // many strangers do not. If the memory of the process grows while many are pending, all of them are dropped.
+import { existsSync, readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { nativeMemory } from './native-memory.ts'
 
 export interface Handshake {
   /** Closes the socket at once, which also frees its unfinished message. */
@@ -107,4 +107,19 @@ export class Handshakes {
     this.#loggedAt = now
     this.#logger.warn({ pending: this.#pending.size }, 'too many WebSockets without hello')
   }
+}
+
+/** Bytes of the process besides JavaScript's and mapped files. uWS's buffers are among them, and it does not tell their size. */
+function nativeMemory(): number {
+  const { rss, heapTotal, external } = process.memoryUsage()
+  return rss * (1 - mappedPart()) - heapTotal - external
+}
+
+const STATM = '/proc/self/statm'
+
+/** The part of the resident memory that is mapped from files, such as LMDB's tables. 0 on systems that do not tell. */
+function mappedPart(): number {
+  if (!existsSync(STATM)) return 0
+  const [, resident = 1, shared = 0] = readFileSync(STATM, 'utf8').split(' ').map(Number)
+  return shared / resident
 }

@@ -68,12 +68,3 @@ function parseFrame(value: unknown): ParsedFrame {
   const message = cutText(`${where}: ${issue?.message ?? 'does not match the schema of its type'}`, 200)
   return { error: new ReplyError('invalid_frame', message), id: properId }
 }
-
-/** Pings and presence do not count as commands of the user. */
-export function isCommand({ type }: ClientFrame): boolean {
-  return type !== 'ping' && type !== 'presence'
-}
-
-export function idOf(frame: ClientFrame): string | undefined {
-  return 'id' in frame ? frame.id : undefined
-}

@@ -3,6 +3,7 @@
 //
 //   opening ──hello──► greeting ──welcome──► open        any ──► closed
 import {
+  type ClientFrame,
   codecs,
   Disconnect,
   type ErrorCode,
@@ -25,7 +26,7 @@ import { ConnectionIdentity, type ConnectionIdentityEvents } from './connection-
 import { EarlyFrames, type ReceivedFrame } from './early-frames.ts'
 import { HelloDeadline } from './hello-deadline.ts'
 import { Outbox, type OutboxEvents, type OutboxSocket } from './outbox.ts'
-import { idOf, isCommand, type ParsedFrame, parseMessage } from './parse-frames.ts'
+import { type ParsedFrame, parseMessage } from './parse-frames.ts'
 import type { ConnectionStart } from './upgrade.ts'
 
 export interface ConnectionLimits {
@@ -98,8 +99,6 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   readonly #backlog = new CommandBacklog()
   #draining = false
   #unansweredPings = 0
-  heardAt = 0
-  pongAt = 0
 
   constructor(ports: WebSocketConnectionPorts, socket: WebSocketConnectionSocket, start: ConnectionStart) {
     const { limits } = ports
@@ -153,7 +152,6 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
   receive(data: ArrayBuffer, binary: boolean): void {
     if (this.#isClosed) return
     this.#unansweredPings = 0
-    this.heardAt = performance.now()
     try {
       if (this.#phase === 'opening' && data.byteLength > HELLO_BYTES) {
         throw new Disconnect('frameTooLarge', `at most ${HELLO_BYTES} bytes before hello`)
@@ -171,17 +169,7 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
 
   pong(): void {
     this.#unansweredPings = 0
-    this.pongAt = performance.now()
     this.#deadline?.pong()
-  }
-
-  /** Whose connection it is, as the limits count it. */
-  get owner(): string {
-    return this.#limitedUser ?? this.address
-  }
-
-  probe(): void {
-    this.#socket.ping()
   }
 
   /**
@@ -392,4 +380,13 @@ export class WebSocketConnection implements OutboxEvents, CommandServiceEvents, 
       this.#backlog.remove(bytes)
     }
   }
+}
+
+/** Pings and presence do not count as commands of the user. */
+function isCommand({ type }: ClientFrame): boolean {
+  return type !== 'ping' && type !== 'presence'
+}
+
+function idOf(frame: ClientFrame): string | undefined {
+  return 'id' in frame ? frame.id : undefined
 }

@@ -14,7 +14,6 @@ import { type OriginRules, originAllowed, originError } from '../http/origin.ts'
 import type { TemplatedApp, WebSocket } from '../uws.ts'
 import { HANDSHAKE_LIMITS, type HandshakeLimits, Handshakes } from './handshakes.ts'
 import { Pinger } from './pinger.ts'
-import type { UnfinishedMessages } from './unfinished-messages.ts'
 import { type ConnectionStart, readUpgrade, upgradeError, upgradeRequired } from './upgrade.ts'
 import { type ConnectionLimits, WebSocketConnection, type WebSocketConnectionPorts } from './websocket-connection.ts'
 
@@ -32,8 +31,6 @@ export interface WebSocketTransportOptions
   readonly connections: ConnectionCount
   readonly proxies?: TrustedProxies | undefined
   readonly limits: WebSocketTransportLimits
-  /** Shared with the other WebSockets. */
-  readonly unfinished: UnfinishedMessages
   /** Set in tests. */
   readonly handshakes?: Partial<HandshakeLimits> | undefined
 }
@@ -93,10 +90,7 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
   const ports: WebSocketConnectionPorts = {
     ...options,
     flush: new OutboxFlusher(),
-    greeted(connection) {
-      handshakes.delete(connection)
-      options.unfinished.add(connection, UWS_MESSAGE_BYTES)
-    },
+    greeted: (connection) => handshakes.delete(connection),
     congested(connection) {
       slow.add(connection)
       watch ??= setInterval(closeStalled, Math.min(WATCH_MS, limits.stallMs / 2))
@@ -178,7 +172,6 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       if (connection === undefined) return
       pinger.remove(connection)
       handshakes.delete(connection)
-      options.unfinished.delete(connection)
       all.delete(connection)
       slow.delete(connection)
       connection.closed()

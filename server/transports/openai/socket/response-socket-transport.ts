@@ -14,7 +14,6 @@ import { replyError } from '../../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../../http/origin.ts'
 import type { HttpResponse, TemplatedApp, WebSocket } from '../../uws.ts'
 import { Pinger } from '../../websocket/pinger.ts'
-import type { UnfinishedMessages } from '../../websocket/unfinished-messages.ts'
 import { readUpgrade, upgradeError } from '../../websocket/upgrade.ts'
 import { idleSeconds } from '../../websocket/websocket-transport.ts'
 import { asOpenAiError } from '../openai-error.ts'
@@ -29,8 +28,6 @@ export interface ResponseSocketOptions extends Omit<ResponseSocketPorts, 'authen
   readonly proxies?: TrustedProxies | undefined
   readonly experiment?: Experiment | undefined
   readonly heartbeatMs: number
-  /** Shared with the other WebSockets. */
-  readonly unfinished: UnfinishedMessages
   /** Milliseconds after which a socket is closed if its client accepts no data. */
   readonly stallMs: number
 }
@@ -120,14 +117,9 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
         return
       }
       let isAborted = false
-      let isCounted = true
-      const leave = (): void => {
-        if (isCounted) count.leave(address)
-        isCounted = false
-      }
       response.onAborted(() => {
         isAborted = true
-        leave()
+        count.leave(address)
       })
       identify(token, address).then(
         (identity) => {
@@ -140,7 +132,7 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
         (error: unknown) => {
           if (!(error instanceof ReplyError)) logger.error({ err: error }, 'failed to verify an access token')
           if (isAborted) return
-          leave()
+          count.leave(address)
           refuse(response, asReplyError(error))
         },
       )
@@ -153,7 +145,6 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       data.state = own
       all.add(own)
       pinger.add(own)
-      options.unfinished.add(own, limits.messageBytes + EXCESS_BYTES)
       if (draining !== undefined) own.goAway(draining)
     },
 
@@ -177,7 +168,6 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       else count.leave(address)
       if (own === undefined) return
       pinger.remove(own)
-      options.unfinished.delete(own)
       all.delete(own)
       slow.delete(own)
       own.closed()

@@ -83,8 +83,6 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
   #waiting = 0
   #waitingBytes = 0
   #unansweredPings = 0
-  heardAt = 0
-  pongAt = 0
   #isClosed = false
   #drainTimer: NodeJS.Timeout | undefined
 
@@ -144,7 +142,6 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
   receive(data: ArrayBuffer, isBinary: boolean): void {
     if (this.#isClosed) return
     this.#unansweredPings = 0
-    this.heardAt = performance.now()
     if (isBinary) {
       this.end(CLOSES.unsupported, 'only text messages are supported')
       return
@@ -162,8 +159,9 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
       }
       const value = decodeJson(Buffer.from(data))
       streamId = streamIdIn(value)
-      const waitMs =
-        verdict.kind === 'refuse' ? verdict.retryAfterMs : this.#ports.gate?.wait(this.#user, this.client.address)
+      const { identity, address } = this.client
+      const user = this.#ports.authenticated ? identity.user : undefined
+      const waitMs = verdict.kind === 'refuse' ? verdict.retryAfterMs : this.#ports.gate?.wait(user, address)
       if (waitMs !== undefined && waitMs > 0) {
         throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
       }
@@ -182,24 +180,6 @@ export class ResponseSocket implements FrameSocket, OutboxEvents {
 
   pong(): void {
     this.#unansweredPings = 0
-    this.pongAt = performance.now()
-  }
-
-  get owner(): string {
-    return this.#user ?? this.client.address
-  }
-
-  /** Undefined if all users are anonymous. */
-  get #user(): string | undefined {
-    return this.#ports.authenticated ? this.client.identity.user : undefined
-  }
-
-  probe(): void {
-    this.#socket.ping()
-  }
-
-  drop(): void {
-    this.#socket.close()
   }
 
   ping(): void {
