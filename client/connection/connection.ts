@@ -156,8 +156,7 @@ export class Connection {
   }
 
   #apply(event: ConnectionEvent): void {
-    const { clock } = this
-    const next = nextConnection(this.#state, event, this.#policy, clock.now(), clock.random())
+    const next = nextConnection(this.#state, event, this.#policy, this.clock.now(), this.clock.random())
     this.#state = { ...next, transport: this.#selector.state }
   }
 
@@ -165,11 +164,14 @@ export class Connection {
     this.#listeners.notify()
     this.#closeActive()
     const kind = this.#selector.opening
-    this.#setTimer(this.#timeoutMs(kind), () => {
-      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason: 'The connection timed out.', silent: true })
-    })
+    this.#limitOpening(kind)
     const relay = new Relay()
     this.#activate(this.#create(kind, relay), relay)
+  }
+
+  #limitOpening(kind: Door): void {
+    const loss = { kind: 'unreachable', code: ABNORMAL, reason: 'The connection timed out.', silent: true } as const
+    this.#setTimer(this.#timeoutMs(kind), () => this.#lost(loss))
   }
 
   #create(kind: Door, handler: TransportHandler): Transport {
@@ -196,6 +198,7 @@ export class Connection {
     }
     this.#active = active
     relay.forwardTo({
+      connected: () => this.#active === active && this.#limitOpening('websocket'),
       frames: (frames) => this.#frames(active, frames),
       lost: (loss) => {
         if (this.#active === active) this.#lost(loss)

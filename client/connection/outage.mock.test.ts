@@ -93,6 +93,25 @@ describe('in a browser that holds WebSockets back after failures', () => {
     expect([client.state.transport.door, remembered()]).toEqual(['websocket', 'websocket'])
   })
 
+  it('a tab whose WebSocket opens late waits for a slow server', async () => {
+    browser.become('down')
+    for (let failures = 0; failures < 6; failures += 1) {
+      new browser.WebSocket()
+      await vi.advanceTimersByTimeAsync(browser.heldMs + 50)
+    }
+    browser.become('up')
+    browser.answerMs = 2_000
+    const held = browser.heldMs
+    expect(held).toBeGreaterThan(2_500)
+    expect(held).toBeLessThan(3_500)
+    const client = open()
+    const doors = new Set<string>()
+    client.subscribe(() => doors.add(client.state.transport.door))
+    await vi.advanceTimersByTimeAsync(held + 2_100)
+    expect(client.state).toMatchObject(LIVE)
+    expect([...doors]).toEqual(['websocket'])
+  })
+
   it('a client that finds the server away is back in time, and remembers what works', async () => {
     browser.become('down')
     const client = open()

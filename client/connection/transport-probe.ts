@@ -22,6 +22,10 @@ export class Relay implements TransportHandler {
     this.#to = to
   }
 
+  connected(): void {
+    this.#to.connected?.()
+  }
+
   frames(frames: readonly ServerFrame[]): void {
     this.#to.frames(frames)
   }
@@ -61,23 +65,33 @@ export class TransportProbe {
   readonly #transport: Transport
   #state: 'opening' | 'testing' | 'waiting' | 'ended' = 'opening'
   #welcome: Welcome | undefined
-  #cancelTimer: () => void
+  #cancelTimer: (() => void) | undefined
 
   /** @param openMs timeout of opening it, in milliseconds */
   constructor(ports: ProbePorts, kind: Door, sample: Sample | undefined, openMs: number) {
     this.#ports = ports
     this.#kind = kind
     this.#sample = sample
-    this.#relay = new Relay({ frames: (frames) => this.#frames(frames), lost: () => this.#fail() })
-    this.#cancelTimer = ports.clock.after(openMs, () => this.#fail())
+    this.#relay = new Relay({
+      connected: () => this.#limit(ports.policy.timeoutMs),
+      frames: (frames) => this.#frames(frames),
+      lost: () => this.#fail(),
+    })
+    this.#limit(openMs)
     this.#transport = ports.open(kind, this.#relay)
   }
 
   cancel(): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
-    this.#cancelTimer()
+    this.#cancelTimer?.()
     this.#transport.close()
+  }
+
+  /** Fails after so many milliseconds. */
+  #limit(ms: number): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = this.#ports.clock.after(ms, () => this.#fail())
   }
 
   #frames(frames: readonly ServerFrame[]): void {
@@ -89,11 +103,10 @@ export class TransportProbe {
   }
 
   #test(welcome: Welcome): void {
-    const { clock, policy } = this.#ports
+    const { policy } = this.#ports
     this.#welcome = welcome
     this.#state = 'testing'
-    this.#cancelTimer()
-    this.#cancelTimer = clock.after(policy.timeoutMs + policy.stallMs, () => this.#fail())
+    this.#limit(policy.timeoutMs + policy.stallMs)
     if (this.#kind === 'websocket') {
       this.#transport.send({ type: 'ping' })
       return
@@ -108,7 +121,7 @@ export class TransportProbe {
   #wait(): void {
     const { clock, policy } = this.#ports
     this.#state = 'waiting'
-    this.#cancelTimer()
+    this.#cancelTimer?.()
     this.#cancelTimer = clock.after(policy.holdMs, () => this.#pass())
   }
 

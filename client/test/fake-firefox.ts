@@ -20,6 +20,8 @@ export class FakeFirefox {
   readonly #open = new Set<FakeSocket>()
   /** The first one connects, or is delayed. */
   readonly #queue: FakeSocket[] = []
+  /** Milliseconds until the server answers a frame. */
+  answerMs = ROUND_TRIP_MS
 
   get state(): Reachability {
     return this.#state
@@ -115,7 +117,7 @@ class FakeSocket implements WebSocketLike {
     const { type } = JSON.parse(String(data)) as { readonly type: string }
     const answer = type === 'hello' ? welcome(this.#browser.name()) : type === 'ping' ? { type: 'pong' } : undefined
     if (answer === undefined) return
-    setTimeout(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(answer) }), ROUND_TRIP_MS)
+    setTimeout(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(answer) }), this.#browser.answerMs)
   }
 
   close(): void {

@@ -32,6 +32,8 @@ export interface Loss {
 }
 
 export interface TransportHandler {
+  /** A WebSocket has opened. Browsers may have delayed it, so the time for the server's `welcome` starts now. */
+  connected?(): void
   /** Receives frames that arrived together, in order. */
   frames(frames: readonly ServerFrame[]): void
   /** Called once. */

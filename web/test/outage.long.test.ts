@@ -12,7 +12,7 @@ const BACK_MS = 10_000
 /** Of each length, for each number of tabs. */
 const OUTAGES = 20
 /** Milliseconds between the first outages of two sites, because the start of a server uses the processor for a while. */
-const STAGGER_MS = 2_000
+const STAGGER_MS = 4_000
 const TAB_COUNTS = [1, 6]
 
 let browser: Browser

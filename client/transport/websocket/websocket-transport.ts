@@ -77,6 +77,7 @@ export class WebSocketTransport implements Transport {
     this.#socket = socket
     socket.onopen = () => {
       if (this.#closed) return
+      this.#handler.connected?.()
       const client = { name: '@parley/client', version: CLIENT_VERSION }
       if (token === undefined) this.send({ type: 'hello', client: { ...client, id: this.#options.client() } })
       else this.send({ type: 'hello', client, token })
