@@ -1,11 +1,9 @@
 // Limits of the protocol. Clients may rely on them, and `welcome` contains the values that a server configures.
 // Each limit has an error code or close code (PROTOCOL.md, Limits).
 
-/** Bytes of one WebSocket message from a client; if exceeded: close 4413. A constant of its own, so that a page does not load all limits. */
-export const FRAME_BYTES = 1024 * 1024
-
 export const LIMITS = {
-  frameBytes: FRAME_BYTES,
+  /** Bytes of one WebSocket message from a client; if exceeded: close 4413. */
+  frameBytes: 1024 * 1024,
   /** Frames in one array. */
   batchFrames: 256,
   /** Nesting of arrays and objects in one message or body from a client; if exceeded: close 4400, or 400. */

@@ -1,5 +1,5 @@
 // Title: a session's title from the text of its first message, and Markdown without its syntax.
-import { cutText } from './well-formed.ts'
+import { cutText } from './cut-text.ts'
 
 /** UTF-16 code units of a title that the server sets. */
 export const TITLE_CHARS = 80

@@ -1,6 +1,6 @@
 // Approvals: asks the person about the pending approvals of a session, one at a time and in order.
 import type { CallView, Session, SessionView } from '../index.ts'
-import { openCalls } from '../session/session-view.ts'
+import { openCalls } from '../session/open-calls.ts'
 
 export class Approvals {
   readonly #session: Session

@@ -1,6 +1,6 @@
 // ChildPrinter: prints the child runs of an answer while they work, each line with the agent's name before it, because
 // several may speak at once. What a child run thinks is not printed.
-import { cutText } from '@parley/protocol/well-formed'
+import { cutText } from '@parley/protocol/cut-text'
 import { childRuns, isEnded, type RunView, type SessionView } from '../index.ts'
 import { cleanText } from './clean-text.ts'
 import { RunPrinter, type RunPrinterOutput } from './run-printer.ts'

@@ -2,7 +2,7 @@
 import { buffer } from 'node:stream/consumers'
 import type { ParleyClient, Reply, Session } from '../index.ts'
 import { openQuestion, ParleyError, RestartedError } from '../index.ts'
-import { openCalls } from '../session/session-view.ts'
+import { openCalls } from '../session/open-calls.ts'
 import { ChatAgents } from './chat-agents.ts'
 import type { ChatOptions } from './chat-options.ts'
 import { CleanText, cleanText } from './clean-text.ts'

@@ -2,7 +2,7 @@
 import type { FormContent, FormField } from '@parley/protocol'
 import { choicesOf, formProblem } from '@parley/protocol/form/form-check'
 import { type CallView, openQuestion, type QuestionView, type Session, type SessionView } from '../index.ts'
-import { openCalls } from '../session/session-view.ts'
+import { openCalls } from '../session/open-calls.ts'
 
 interface Asked {
   readonly call: CallView

@@ -1,6 +1,7 @@
 // RunPrinter: turns the changes of one run into append-only text: its parts as they stream, then how it ended. It prints
 // nothing twice.
-import { cutText, textGap } from '@parley/protocol/well-formed'
+import { cutText } from '@parley/protocol/cut-text'
+import { textGap } from '@parley/protocol/well-formed'
 import { firstAgent, type RunPart, type RunView, type SessionView } from '../index.ts'
 import { CleanText, cleanText } from './clean-text.ts'
 

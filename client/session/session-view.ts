@@ -141,10 +141,3 @@ export function newSession(id: string, cursor?: string): SessionView {
 export function textOf(content: readonly Part[]): string {
   return content.map((part) => (part.type === 'text' ? part.text : '')).join('')
 }
-
-/** The tool calls of unfinished runs, in the order of the output. */
-export function openCalls(view: SessionView): readonly CallView[] {
-  return view.open.flatMap((id) =>
-    (view.runs.get(id)?.parts ?? []).flatMap((part) => (part.type === 'tool' ? (view.calls.get(part.call) ?? []) : [])),
-  )
-}

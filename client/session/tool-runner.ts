@@ -6,13 +6,14 @@
 //      └──────────────────┘                │ until the call is offered and claimed again
 //                                          ▼ claimed by another client: aborted
 import type { EntryFrame, ToolResultCommand } from '@parley/protocol'
+import { cutText } from '@parley/protocol/cut-text'
 import { makeId } from '@parley/protocol/make-id'
-import { cutText } from '@parley/protocol/well-formed'
 import type { Connection } from '../connection/connection.ts'
 import { ParleyError } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
+import { openCalls } from './open-calls.ts'
 import type { ClientTool, Session } from './session.ts'
-import { openCalls, type SessionView } from './session-view.ts'
+import type { SessionView } from './session-view.ts'
 
 interface Job {
   readonly call: string

@@ -2,8 +2,8 @@
 // workers (schema-pool.ts), those of the server's own tools on the event loop.
 import { Script } from 'node:vm'
 import type { JsonSchema } from '@parley/protocol'
+import { cutText } from '@parley/protocol/cut-text'
 import { roundNumbers } from '@parley/protocol/exact-json'
-import { cutText } from '@parley/protocol/well-formed'
 import { Ajv, type Options, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { linearPattern } from './linear-pattern.ts'

@@ -1,7 +1,6 @@
 // WebSocketTransport: frames over one WebSocket. Frames of a closed socket are ignored.
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
-import { FRAME_BYTES } from '@parley/protocol/limits'
 import { makeId } from '@parley/protocol/make-id'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
@@ -27,8 +26,8 @@ export class WebSocketTransport implements Transport {
   /** The id of the unanswered `token` frame. */
   #renewal: string | undefined
   #closed = false
-  /** The server's limit of a message, in bytes. */
-  #maxBytes: number = FRAME_BYTES
+  /** The server's limit of a message, in bytes, once it is known. */
+  #maxBytes = Number.POSITIVE_INFINITY
 
   constructor(options: TransportOptions, handler: TransportHandler) {
     this.#options = options
@@ -104,7 +103,7 @@ export class WebSocketTransport implements Transport {
     if (!this.#welcomed) {
       const welcome = frames.find((frame) => frame.type === 'welcome')
       this.#welcomed = welcome !== undefined
-      this.#maxBytes = welcome?.limits.frameBytes ?? FRAME_BYTES
+      this.#maxBytes = welcome?.limits.frameBytes ?? this.#maxBytes
     }
     this.#deliver(frames.filter((frame) => !this.#isAboutToken(frame)))
   }

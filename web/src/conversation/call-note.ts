@@ -1,8 +1,8 @@
 // CallNote: what the page says about a tool call, and how it formats the call's values. Pure.
 
 import { type CallView, openQuestion, type QuestionView } from '@parley/client'
+import { cutText } from '@parley/protocol/cut-text'
 import { choicesOf } from '@parley/protocol/form/form-check'
-import { cutText } from '@parley/protocol/well-formed'
 import { displayText } from '../shared/display-text.ts'
 
 export interface CallNote {

@@ -1,5 +1,5 @@
 // EntryNote: a log entry in a few words: its subject, kind and content; the filter for entries; and times. Pure.
-import { cutText } from '@parley/protocol/well-formed'
+import { cutText } from '@parley/protocol/cut-text'
 import { toJson } from '../conversation/call-note.ts'
 import type { LogEntry } from './run-lane.ts'
 

@@ -2,7 +2,7 @@
 // the kind of device, and whether the user is typing.
 
 import { ParleyError, type PresentMember, type Session } from '@parley/client'
-import { cutText } from '@parley/protocol/well-formed'
+import { cutText } from '@parley/protocol/cut-text'
 import { Store } from '../shared/store.ts'
 import type { PresentConnection } from './presence-note.ts'
 import { TypingSignal } from './typing-signal.ts'
