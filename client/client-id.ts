@@ -1,6 +1,6 @@
 // ClientId: a random id by which a server without authentication recognises this client, for experiments only. It is
 // created on first use, which never happens with an access token, and lives as long as the storage keeps it.
-import { makeId } from '@parley/protocol/make-id'
+import { makeId } from './make-id.ts'
 import type { DoorStorage } from './transport/door.ts'
 
 const ID_PATTERN = /^[A-Za-z0-9_-]{1,128}$/

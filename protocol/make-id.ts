@@ -4,8 +4,9 @@
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const RANDOM_LENGTH = 12
 /** Random bytes for the next ids: one call of the system's generator costs more than the rest of an id. */
-const random = new Uint8Array(RANDOM_LENGTH * 64)
-let usedRandom = random.length
+const RANDOM_POOL = RANDOM_LENGTH * 64
+const random = new Uint8Array(RANDOM_POOL)
+let usedRandom = RANDOM_POOL
 const UNDERSCORE = 95
 let lastTime = 0
 let counter = 0
@@ -65,7 +66,7 @@ function addBase32(codes: number[], value: number, length: number): void {
 }
 
 function addRandom(codes: number[]): void {
-  if (usedRandom === random.length) {
+  if (usedRandom === RANDOM_POOL) {
     globalThis.crypto.getRandomValues(random)
     usedRandom = 0
   }

@@ -1,6 +1,6 @@
 // ChatOptions: the parsed command line of `parley`.
 import { parseArgs } from 'node:util'
-import { makeId } from '@parley/protocol/make-id'
+import { makeId } from '../make-id.ts'
 
 export interface ChatOptions {
   readonly url: string

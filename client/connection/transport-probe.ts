@@ -3,8 +3,8 @@
 //
 //   opening ──welcome──► testing ──pong | live──► waiting ──► passed          any ──lost, or timeout──► failed
 import type { ServerFrame, Welcome } from '@parley/protocol'
-import { makeId } from '@parley/protocol/make-id'
 import type { Clock } from '../client-options.ts'
+import { makeId } from '../make-id.ts'
 import type { Door, DoorPolicy } from '../transport/door.ts'
 import type { Loss, Transport, TransportHandler } from '../transport/transport.ts'
 

@@ -10,12 +10,12 @@ import type {
   Seen,
   ServerFrame,
 } from '@parley/protocol'
-import { makeId } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
 import { bindMethods } from '../bind-methods.ts'
 import type { Connection } from '../connection/connection.ts'
 import { Listeners } from '../listeners.ts'
+import { makeId } from '../make-id.ts'
 import { GapError, ParleyError } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
 import { withTurns } from './branch.ts'

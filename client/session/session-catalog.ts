@@ -1,6 +1,6 @@
 // SessionCatalog: lists and deletes sessions over plain HTTP, independently of the connection.
 import type { SessionsAnswer } from '@parley/protocol'
-import { makeId } from '@parley/protocol/make-id'
+import { makeId } from '../make-id.ts'
 import type { LoadingCaller } from '../transport/http/loading-caller.ts'
 
 export interface ListOptions {

@@ -7,8 +7,8 @@
 //                                          ▼ claimed by another client: aborted
 import type { EntryFrame, ToolResultCommand } from '@parley/protocol'
 import { cutText } from '@parley/protocol/cut-text'
-import { makeId } from '@parley/protocol/make-id'
 import type { Connection } from '../connection/connection.ts'
+import { makeId } from '../make-id.ts'
 import { ParleyError } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
 import { openCalls } from './open-calls.ts'

@@ -1,11 +1,11 @@
 // Transport: the port between a Connection and a WebSocket, or HTTP requests with a stream or polls. A transport object
 // is used once: it starts with a `welcome` frame, and is silent after `lost` or `close`.
 import type { ClientFrame, CodecName, ServerFrame } from '@parley/protocol'
-import { makeId } from '@parley/protocol/make-id'
 import { DEFAULT_RECONNECT, type ReconnectPolicy } from '../backoff.ts'
 import { ClientId } from '../client-id.ts'
 import type { ClientOptions, Clock, Logger, WebSocketConstructor } from '../client-options.ts'
 import { httpUrl, SYSTEM_CLOCK } from '../client-options.ts'
+import { makeId } from '../make-id.ts'
 import { DEFAULT_POLICY, type DoorPolicy, type DoorStorage } from './door.ts'
 
 /**

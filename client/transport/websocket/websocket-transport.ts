@@ -1,10 +1,10 @@
 // WebSocketTransport: frames over one WebSocket. Frames of a closed socket are ignored.
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
-import { makeId } from '@parley/protocol/make-id'
 import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
 import { CLIENT_VERSION, socketUrl, type WebSocketLike } from '../../client-options.ts'
+import { makeId } from '../../make-id.ts'
 import { type FrameCodec, loadCodec } from '../frame-codec.ts'
 import {
   ABNORMAL,
