@@ -44,7 +44,6 @@ export {
 } from './session/run-view.ts'
 export type { SendOptions } from './session/send-frame.ts'
 export type { ClientTool, Session, ToolContext } from './session/session.ts'
-export type { ListOptions } from './session/session-catalog.ts'
 export type { PresenceState, PresenceView, PresentMember, SessionPresence } from './session/session-presence.ts'
 export {
   type Delay,
@@ -65,3 +64,4 @@ export {
   tool,
 } from './session/tool.ts'
 export type { Door, DoorPolicy, DoorStorage } from './transport/door.ts'
+export type { ListOptions } from './transport/http/server-requests.ts'

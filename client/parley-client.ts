@@ -7,8 +7,8 @@ import type { ConnectionState } from './connection/connection-state.ts'
 import type { ParleyError } from './parley-error.ts'
 import { AttachedSession, type SessionOptions } from './session/attached-session.ts'
 import type { Session } from './session/session.ts'
-import { type ListOptions, SessionCatalog } from './session/session-catalog.ts'
-import { LoadingCaller } from './transport/http/loading-caller.ts'
+import { LoadingRequests } from './transport/http/loading-requests.ts'
+import type { ListOptions } from './transport/http/server-requests.ts'
 
 /**
  * A client of one server. All its sessions share one connection.
@@ -19,14 +19,12 @@ import { LoadingCaller } from './transport/http/loading-caller.ts'
 export class ParleyClient {
   readonly #connection: Connection
   readonly #sessions = new Map<string, AttachedSession>()
-  readonly #caller: LoadingCaller
-  readonly #catalog: SessionCatalog
+  readonly #requests: LoadingRequests
 
   /** Connects when the first session is opened. @throws TypeError for an invalid URL */
   constructor(options: ClientOptions) {
     bindMethods<ParleyClient>(this, ParleyClient.prototype)
-    this.#caller = new LoadingCaller(options)
-    this.#catalog = new SessionCatalog(this.#caller)
+    this.#requests = new LoadingRequests(options)
     this.#connection = new Connection(options, {
       opened: () => {
         for (const session of this.#sessions.values()) session.opened()
@@ -92,7 +90,7 @@ export class ParleyClient {
    * client.renew()
    */
   renew(): void {
-    this.#caller.renew()
+    this.#requests.renew()
     this.#connection.renew()
   }
 
@@ -127,8 +125,8 @@ export class ParleyClient {
    * const { sessions, next } = await client.sessions({ limit: 20 })
    * for (const { session, title, active } of sessions) console.log(session, title, active)
    */
-  sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
-    return this.#catalog.list(options)
+  async sessions(options: ListOptions = {}): Promise<SessionsAnswer> {
+    return (await this.#requests.load()).sessions(options)
   }
 
   /**
@@ -138,8 +136,8 @@ export class ParleyClient {
    * await client.session('old-trip').send('Hello').accepted
    * await client.deleteSession('old-trip')
    */
-  deleteSession(id: string): Promise<void> {
-    return this.#catalog.delete(id)
+  async deleteSession(id: string): Promise<void> {
+    await (await this.#requests.load()).deleteSession(id)
   }
 
   /**
@@ -150,8 +148,7 @@ export class ParleyClient {
    * const { user } = await client.me()
    */
   async me(session?: string): Promise<MeAnswer> {
-    const query = session === undefined ? '' : `?session=${encodeURIComponent(session)}`
-    return (await this.#caller.request({ method: 'GET', path: `/v1/me${query}` })) as MeAnswer
+    return (await this.#requests.load()).me(session)
   }
 
   /**
@@ -162,7 +159,7 @@ export class ParleyClient {
    */
   async close(): Promise<void> {
     this.#connection.close()
-    this.#caller.close()
+    this.#requests.close()
   }
 
   #frames(frames: readonly ServerFrame[]): void {

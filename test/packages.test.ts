@@ -109,12 +109,12 @@ async function sizesOf(imports: readonly string[]): Promise<Sizes> {
     return [...all]
   }
   const first = reached(entry)
-  expect(chunks.filter(({ name }) => name === 'http-transport')).toHaveLength(1)
+  expect(chunks.filter(({ name }) => name === 'http')).toHaveLength(1)
   const together = (name: string): Size => {
     const more = chunks.filter((chunk) => chunk.name === name).flatMap(reached)
     return sizeOf([...new Set([...first, ...more])])
   }
-  return { first: sizeOf(first), fallback: together('http-transport'), answers: together('answers') }
+  return { first: sizeOf(first), fallback: together('http'), answers: together('answers') }
 }
 
 function sizeOf(chunks: readonly Rolldown.OutputChunk[]): Size {

@@ -11,6 +11,7 @@
 import type { Assignment } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
+import { given } from '../given.ts'
 import { DisconnectedError, type ParleyError } from '../parley-error.ts'
 import { STABLE_MS } from '../transport/door.ts'
 import type { TransportState } from './transport-choice.ts'
@@ -127,13 +128,7 @@ function identityOf(event: {
   readonly node: string
 }): Pick<ConnectionState, 'connection' | 'user' | 'name' | 'node' | 'experiment'> {
   const { connection, user, name, node, experiment } = event
-  return {
-    connection,
-    user,
-    node,
-    ...(name === undefined ? {} : { name }),
-    ...(experiment === undefined ? {} : { experiment }),
-  }
+  return { connection, user, node, ...given({ name, experiment }) }
 }
 
 function lost(
@@ -147,8 +142,7 @@ function lost(
   const { transport, opens, resumes, user, name } = state
   const error = new DisconnectedError(event.code, event.reason)
   // A loss does not change the user.
-  const who = { ...(user === undefined ? {} : { user }), ...(name === undefined ? {} : { name }) }
-  const waiting = { status: 'waiting', transport, opens, resumes, error, ...who } as const
+  const waiting = { status: 'waiting', transport, opens, resumes, error, ...given({ user, name }) } as const
   // A requested reconnect is no failure. The server has chosen the time so that not all clients reconnect at once.
   if (state.leaveAt !== undefined) return { ...waiting, attempt: 0, retryAt: Math.max(now, state.leaveAt) }
   if (event.awaitsToken === true) return { ...waiting, attempt: 0, turnedAway: true }

@@ -16,6 +16,7 @@
 // Asking keeps browsers fast, too: after failed WebSockets, Firefox delays the next ones, in all tabs, by up to 60 s.
 // A failure that may have had another cause is `inconclusive`: the client falls back, but does not remember it. Errors
 // from the server never change the transport. The server may only change the order of preference.
+import { given } from '../given.ts'
 import { type Door, type DoorPolicy, STABLE_MS, TRANSPORTS } from '../transport/door.ts'
 import type { Loss } from '../transport/transport.ts'
 
@@ -157,7 +158,7 @@ export function transportOf(choice: TransportChoice): TransportState {
   const { current, order, reasons, moves } = choice
   const above = order[order.indexOf(current) - 1]
   const why = above === undefined ? undefined : reasons[above]
-  return { door: current, moves, ...(why === undefined ? {} : { why }) }
+  return { door: current, moves, ...given({ why }) }
 }
 
 /** The transports that are better than the current one, best first. */

@@ -115,7 +115,7 @@ export class TransportProbe {
     const { session, after } = this.#sample ?? {}
     if (session === undefined) return this.#fail()
     const id = makeId('att')
-    this.#transport.send({ type: 'attach', id, session, merge: true, ...(after === undefined ? {} : { after }) })
+    this.#transport.send({ type: 'attach', id, session, merge: true, after })
   }
 
   #wait(): void {

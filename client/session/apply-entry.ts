@@ -4,6 +4,7 @@
 import type { EntryFrame, Event, EventOf } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import { isAfter } from '@parley/protocol/position'
+import { given } from '../given.ts'
 import { withAnswer, withNewest, withTurns } from './branch.ts'
 import { applyCallEvent, type CallView, dropped, isForClient, isSettled, type ToolEvent } from './call-view.ts'
 import type { RunView } from './run-view.ts'
@@ -74,14 +75,11 @@ function applyMessage(view: SessionView, time: number, event: EventOf<'message'>
     time,
     policy: event.policy,
     run: event.run,
-    ...(event.model === undefined ? {} : { model: event.model }),
-    ...(event.agent === undefined ? {} : { agent: event.agent }),
-    ...(event.context === undefined ? {} : { context: event.context }),
+    ...given({ model: event.model, agent: event.agent, context: event.context }),
     parent:
       event.parent === undefined ? (view.messages.at(-1)?.id ?? (view.isPartial ? undefined : null)) : event.parent,
   }
-  const title = view.title ?? event.title
-  let next: SessionView = { ...view, ...(title === undefined ? {} : { title }), messages: [...view.messages, message] }
+  let next: SessionView = { ...view, title: view.title ?? event.title, messages: [...view.messages, message] }
   if (next.pending.some((pending) => pending.id === event.id)) {
     next = withTurns({ ...next, pending: next.pending.filter((pending) => pending.id !== event.id) })
   } else next = withNewest(next, message)

@@ -14,6 +14,7 @@ import { isAfter } from '@parley/protocol/position'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
 import { bindMethods } from '../bind-methods.ts'
 import type { Connection } from '../connection/connection.ts'
+import { given } from '../given.ts'
 import { Listeners } from '../listeners.ts'
 import { makeId } from '../make-id.ts'
 import { GapError, ParleyError } from '../parley-error.ts'
@@ -116,7 +117,7 @@ export class AttachedSession implements Session {
 
   redirect(content: Content, options: Omit<SendOptions, 'policy'> = {}): Reply {
     const seen = this.#seen(this.#state.activeRun)
-    return this.send(content, { ...(seen === undefined ? {} : { seen }), ...options, policy: 'interrupt' })
+    return this.send(content, { ...given({ seen }), ...options, policy: 'interrupt' })
   }
 
   edit(message: string, content: Content, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
@@ -126,13 +127,7 @@ export class AttachedSession implements Session {
       const problem = `The message before ${message} is unknown. Open the session without \`after\`.`
       throw new ParleyError('parent_not_found', problem)
     }
-    return this.redirect(content, {
-      ...(model === undefined ? {} : { model }),
-      ...(agent === undefined ? {} : { agent }),
-      ...(context === undefined ? {} : { context }),
-      ...options,
-      parent,
-    })
+    return this.redirect(content, { ...given({ model, agent, context }), ...options, parent })
   }
 
   regenerate(message: string, options: Omit<SendOptions, 'policy' | 'parent'> = {}): Reply {
@@ -150,36 +145,15 @@ export class AttachedSession implements Session {
 
   async cancel(run: string | undefined = this.#state.activeRun): Promise<void> {
     const seen = this.#seen(run)
-    await this.#command({
-      type: 'cancel',
-      id: makeId('can'),
-      session: this.id,
-      ...(run === undefined ? {} : { run }),
-      ...(seen === undefined ? {} : { seen }),
-    })
+    await this.#command({ type: 'cancel', id: makeId('can'), session: this.id, run, seen })
   }
 
   async decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void> {
-    await this.#command({
-      type: 'tool.decide',
-      id: makeId('dec'),
-      session: this.id,
-      call,
-      decision,
-      ...(reason === undefined ? {} : { reason }),
-    })
+    await this.#command({ type: 'tool.decide', id: makeId('dec'), session: this.id, call, decision, reason })
   }
 
   async answer(call: string, question: string, action: QuestionAction, content?: FormContent): Promise<void> {
-    await this.#command({
-      type: 'tool.answer',
-      id: makeId('ans'),
-      session: this.id,
-      call,
-      question,
-      action,
-      ...(content === undefined ? {} : { content }),
-    })
+    await this.#command({ type: 'tool.answer', id: makeId('ans'), session: this.id, call, question, action, content })
   }
 
   show(state: PresenceState): void {
@@ -224,9 +198,9 @@ export class AttachedSession implements Session {
       id: this.#attach,
       session: this.id,
       merge: true,
-      ...(cursor === undefined ? {} : { after: cursor }),
-      ...(tools.length === 0 ? {} : { tools }),
-      ...(resume === undefined ? {} : { resume }),
+      after: cursor,
+      tools: tools.length === 0 ? undefined : tools,
+      resume,
     })
     this.#update({ status: 'attaching', error: undefined })
   }

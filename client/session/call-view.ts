@@ -3,6 +3,7 @@
 //   [deciding] ──► offered ◄──► claimed ──► completed | failed
 //                     └─ run ended first ─► dropped
 import type { EventOf, FormContent, FormSchema, QuestionAction } from '@parley/protocol'
+import { given } from '../given.ts'
 
 export type CallStatus = 'deciding' | 'offered' | 'claimed' | 'completed' | 'failed' | 'dropped'
 
@@ -99,8 +100,7 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
       step: event.step,
       until: event.until,
       status: 'offered',
-      ...(event.child === undefined ? {} : { child: event.child }),
-      ...(event.handoff === undefined ? {} : { handoff: event.handoff }),
+      ...given({ child: event.child, handoff: event.handoff }),
     }
     if (call !== undefined && isSettled(call)) return { ...view, status: call.status }
     return view.approval && view.decision === undefined ? { ...view, status: 'deciding' } : view
@@ -114,12 +114,8 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
     }
   }
   if (event.type === 'tool.decided') {
-    const reason = event.reason === undefined ? {} : { reason: event.reason }
-    return {
-      ...call,
-      status: 'offered',
-      decision: { decision: event.decision, by: event.by, ...reason },
-    }
+    const { decision, by, reason } = event
+    return { ...call, status: 'offered', decision: { decision, by, ...given({ reason }) } }
   }
   if (event.type === 'tool.progress') {
     const { type: _, run: __, call: ___, ...progress } = event
@@ -131,7 +127,7 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
   }
   if (event.type === 'tool.answered') {
     const { question, action, content, by } = event
-    const answer = { action, by, ...(content === undefined ? {} : { content }) }
+    const answer = { action, by, ...given({ content }) }
     return {
       ...call,
       questions: (call.questions ?? []).map((asked) => (asked.id === question ? { ...asked, answer } : asked)),

@@ -18,6 +18,7 @@ import type {
 } from '@parley/protocol'
 import { isHidden } from '@parley/protocol/pieces/hidden-data'
 import { textGap } from '@parley/protocol/well-formed'
+import { given } from '../given.ts'
 import { GapError } from '../parley-error.ts'
 
 export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'cancelled' | 'superseded' | 'failed'
@@ -157,6 +158,7 @@ export function snapshot(run: RunView, event: RunSnapshot): RunView {
 export function ended(run: RunView, event: RunEnded): RunView {
   if (event.output === undefined && event.next !== run.next) throw new GapError(run.id, run.next, event.next)
   const base = event.output === undefined ? run : replaced(run, event.output)
+  const { cut, error, notices, by } = event
   const seen = event.seen?.index ?? run.seen
   return {
     ...base,
@@ -165,11 +167,7 @@ export function ended(run: RunView, event: RunEnded): RunView {
     next: event.next,
     supersededBy: undefined,
     usage: event.usage,
-    ...(event.cut === undefined ? {} : { cut: event.cut }),
-    ...(event.error === undefined ? {} : { error: event.error }),
-    ...(event.notices === undefined ? {} : { notices: event.notices }),
-    ...(event.by === undefined ? {} : { by: event.by }),
-    ...(seen === undefined ? {} : { seen }),
+    ...given({ cut, error, notices, by, seen }),
   }
 }
 
@@ -201,7 +199,7 @@ function startedFields(
 }
 
 function whoAnswers({ parent, agent }: RunStarted | RunSnapshot | RunEnded): Pick<RunView, 'parent' | 'agent'> {
-  return { ...(parent === undefined ? {} : { parent }), ...(agent === undefined ? {} : { agent }) }
+  return given({ parent, agent })
 }
 
 /** @param parts before the added text */
@@ -237,13 +235,13 @@ function withOutput(parts: readonly RunPart[], event: RunOutput, count: number):
       const { name, id, data } = event
       // The text that follows is a message of its own.
       if (isHidden(event)) return [...parts, { type: 'text', text: '', index, count }]
-      const part = { type: 'data' as const, name, ...(id === undefined ? {} : { id }), data }
+      const part = { type: 'data' as const, name, ...given({ id }), data }
       const at = id === undefined ? -1 : parts.findIndex((other) => other.type === 'data' && other.id === id)
       return at < 0 ? [...parts, part] : parts.with(at, part)
     }
     case 'source': {
       const { url, title } = event
-      return [...parts, { type: 'source', url, ...(title === undefined ? {} : { title }) }]
+      return [...parts, { type: 'source', url, ...given({ title }) }]
     }
     case 'file': {
       const { type: _, run: __, kind: ___, index: ____, count: _____, text: ______, ...file } = event

@@ -1,5 +1,6 @@
 // sendFrame: the command that sends a message, and the pending message to show until it is in the log. Pure.
 import type { Content, Context, Part, Policy, Seen, Send } from '@parley/protocol'
+import { given } from '../given.ts'
 import { parentOfNext } from './branch.ts'
 import { type PendingSend, type SessionView, textOf } from './session-view.ts'
 
@@ -36,31 +37,29 @@ export function sendFrame(
   time: number,
 ): { readonly frame: Send; readonly pending: PendingSend } {
   const parts: readonly Part[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
-  const { policy, model, agent, seen, context, trace } = options
+  const { policy, model, agent, seen, context, trace = '' } = options
   // A message that an earlier page may have sent must be identical.
   const parent = options.parent === undefined && options.id === undefined ? parentOfNext(view) : options.parent
-  const placement = parent === undefined ? {} : { parent }
   const frame: Send = {
     type: 'send',
     id,
     session: view.id,
     content,
-    ...(policy === undefined ? {} : { policy }),
-    ...(model === undefined ? {} : { model }),
-    ...(agent === undefined ? {} : { agent }),
-    ...(seen === undefined ? {} : { seen }),
-    ...(context === undefined ? {} : { context }),
-    ...(trace !== undefined && HEADER_TEXT.test(trace) ? { trace } : {}),
-    ...placement,
+    policy,
+    model,
+    agent,
+    seen,
+    context,
+    trace: HEADER_TEXT.test(trace) ? trace : undefined,
+    parent,
   }
   const pending: PendingSend = {
     id,
     content: parts,
     text: textOf(parts),
     policy: policy ?? 'queue',
-    ...(agent === undefined ? {} : { agent }),
     time,
-    ...placement,
+    ...given({ agent, parent }),
   }
   return { frame, pending }
 }

@@ -79,12 +79,5 @@ function describe({ message, path = [] }: StandardIssue): string {
 /** The part of a tool that the client sends to the server. */
 export function declaration(definition: ClientTool): Tool {
   const { name, description, inputSchema, outputSchema, approval, timeoutMs } = definition
-  return {
-    name,
-    ...(description === undefined ? {} : { description }),
-    ...(inputSchema === undefined ? {} : { inputSchema }),
-    ...(outputSchema === undefined ? {} : { outputSchema }),
-    ...(approval === undefined ? {} : { approval }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  }
+  return { name, description, inputSchema, outputSchema, approval, timeoutMs }
 }

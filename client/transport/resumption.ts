@@ -19,7 +19,7 @@ export function wireName(kind: Door): Resume['door'] {
 /** @param isRunning whether the client knows of an active run: without one, there was no gap */
 export function resumption(previous: PreviousConnection, now: number, isRunning: boolean): Resume {
   const gapMs = Math.round(Math.min(DAY_MS, Math.max(0, now - previous.receivedAt)))
-  return { door: wireName(previous.kind), ...(isRunning ? { gapMs } : {}) }
+  return { door: wireName(previous.kind), gapMs: isRunning ? gapMs : undefined }
 }
 
 /** The same as an HTTP header. */

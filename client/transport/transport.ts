@@ -22,13 +22,13 @@ export interface Loss {
   readonly code: number
   readonly reason: string
   /** It neither opened nor failed within the client's own timeout. */
-  readonly silent?: true
+  readonly silent?: boolean
   /** Something other than the server answered. */
-  readonly foreign?: true
+  readonly foreign?: boolean
   /** Milliseconds to wait before a reconnect. */
-  readonly retryAfterMs?: number
+  readonly retryAfterMs?: number | undefined
   /** Milliseconds for which it worked, if the transport knows better than the connection. */
-  readonly openMs?: number
+  readonly openMs?: number | undefined
 }
 
 export interface TransportHandler {

@@ -1,5 +1,6 @@
 // CommandRequest: commands as HTTP requests, and their answers as `ok` and `error` frames. Pure.
 import type { Command, ErrorFrame, Ok, Tool } from '@parley/protocol'
+import { given } from '../../given.ts'
 import type { HttpAnswer } from './http-caller.ts'
 import type { HttpFailure } from './http-failure.ts'
 
@@ -23,9 +24,12 @@ export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): 
     case 'send': {
       const { type: _, id: __, session: ___, trace, ...content } = command
       const body = tools.length === 0 ? content : { ...content, tools: tools.map(({ name }) => name) }
-      const traceHeader = trace === undefined ? {} : { traceparent: trace }
       // The feed delivers the answer's entries; the response only confirms the message.
-      return { path: `${at}/messages`, headers: { ...key, Prefer: 'respond-async', ...traceHeader }, body }
+      return {
+        path: `${at}/messages`,
+        headers: { ...key, Prefer: 'respond-async', ...given({ traceparent: trace }) },
+        body,
+      }
     }
     case 'cancel': {
       const { type: _, id: __, session: ___, ...body } = command
@@ -59,17 +63,17 @@ export function okOf(command: PostedCommand, answer: HttpAnswer): Ok {
     type: 'ok',
     id: command.id,
     session: command.session,
-    ...(typeof cursor === 'string' ? { cursor } : {}),
-    ...(command.type === 'send' ? { message: command.id } : {}),
-    ...(typeof run === 'string' ? { run } : {}),
-    ...(typeof until === 'number' ? { until } : {}),
-    ...(duplicate ? { duplicate } : {}),
+    cursor: typeof cursor === 'string' ? cursor : undefined,
+    message: command.type === 'send' ? command.id : undefined,
+    run: typeof run === 'string' ? run : undefined,
+    until: typeof until === 'number' ? until : undefined,
+    duplicate: duplicate || undefined,
   }
 }
 
 export function errorOf(id: string, failure: HttpFailure): ErrorFrame {
   const { code, message, retryable, retryAfterMs } = failure
-  return { type: 'error', id, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+  return { type: 'error', id, code, message, retryable, retryAfterMs }
 }
 
 /** Whether the command ends a run. Its answer must not overtake the entries up to its cursor. */

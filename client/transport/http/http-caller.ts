@@ -1,6 +1,7 @@
 // HttpCaller: requests to one server, each with the access token and this client's name. Every request ends: with an
 // answer, by its timeout, or with the transport.
 import type { Clock } from '../../client-options.ts'
+import { given } from '../../given.ts'
 import { failureOf, HttpFailure, hasMediaType } from './http-failure.ts'
 
 export interface HttpCall {
@@ -139,13 +140,15 @@ export class HttpCaller {
         // Without problems, a stream that is refused only for now would be an event with status 200.
         Accept: accept === 'text/event-stream' ? `${accept}, application/problem+json` : accept,
         'Parley-Connection': connection,
-        ...(readsOver === undefined ? {} : { 'Parley-Door': readsOver }),
-        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-        ...(token !== undefined || client === undefined ? {} : { 'Parley-Client': client() }),
-        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...given({
+          'Parley-Door': readsOver,
+          Authorization: token === undefined ? undefined : `Bearer ${token}`,
+          'Parley-Client': token === undefined ? client?.() : undefined,
+          'Content-Type': body === undefined ? undefined : 'application/json',
+        }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...given({ body: JSON.stringify(body) }),
       cache: 'no-store',
       keepalive,
       signal,

@@ -113,10 +113,9 @@ export class HttpTransport implements Transport {
     const reason = error instanceof Error ? error.message : 'Failed to open the connection.'
     const code = codeOf(failure)
     const retryAfterMs = failure?.retryAfterMs
-    const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
     const isByServer = failure?.kind === 'problem'
-    const foreign = failure?.kind === 'intermediary' ? ({ foreign: true } as const) : {}
-    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, ...foreign, ...retry })
+    const foreign = failure?.kind === 'intermediary'
+    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, foreign, retryAfterMs })
   }
 
   #attach(attach: Attach): void {

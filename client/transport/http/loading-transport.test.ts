@@ -42,13 +42,13 @@ it('sends nothing if it is closed before', async () => {
 })
 
 it('is lost as unreachable if its code cannot be loaded, and the next one tries again', async () => {
-  vi.doMock('./http-transport.ts', () => {
+  vi.doMock('./http.ts', () => {
     throw new TypeError('Failed to fetch dynamically imported module')
   })
   const { loadHttp, openHttp } = await fresh()
   const fetch = vi.fn(async () => Response.json(WELCOME))
   const loss = await new Promise<Loss>((lost) => openHttp('sse', options(fetch), { frames: () => undefined, lost }))
   expect(loss).toMatchObject({ kind: 'unreachable', code: 1006 })
-  vi.doUnmock('./http-transport.ts')
-  expect(await loadHttp()).toBeTypeOf('function')
+  vi.doUnmock('./http.ts')
+  expect((await loadHttp()).HttpTransport).toBeTypeOf('function')
 })

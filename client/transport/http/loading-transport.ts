@@ -1,14 +1,15 @@
-// The HTTP transports on demand: most pages need only the WebSocket. Their code is loaded with the first of them, or in the background
-// once a WebSocket is open, so that a network that blocks WebSockets later finds it.
+// Plain HTTP on demand: most pages need only the WebSocket. The code is loaded with its first use, or in the background once a
+// WebSocket is open, so that a network that blocks WebSockets later finds it.
 import type { ClientFrame } from '@parley/protocol'
 import type { Logger } from '../../client-options.ts'
 import type { Door } from '../door.ts'
 import { ABNORMAL, type Transport, type TransportHandler, type TransportOptions } from '../transport.ts'
-import type { HttpTransport } from './http-transport.ts'
 
 type HttpDoor = Exclude<Door, 'websocket'>
 
-let loaded: typeof HttpTransport | undefined
+type Http = typeof import('./http.ts')
+
+let loaded: Http | undefined
 
 /** Loads the code in the background. If that fails, the first HTTP transport tries again. */
 export function preloadHttp(logger: Logger | undefined): void {
@@ -18,13 +19,14 @@ export function preloadHttp(logger: Logger | undefined): void {
 }
 
 /** @throws TypeError if the code cannot be loaded; a later call tries again */
-export async function loadHttp(): Promise<typeof HttpTransport> {
-  loaded ??= (await import('./http-transport.ts')).HttpTransport
+export async function loadHttp(): Promise<Http> {
+  loaded ??= await import('./http.ts')
   return loaded
 }
 
 export function openHttp(kind: HttpDoor, options: TransportOptions, handler: TransportHandler): Transport {
-  return loaded === undefined ? new LoadingTransport(kind, options, handler) : new loaded(kind, options, handler)
+  const Transport = loaded?.HttpTransport ?? LoadingTransport
+  return new Transport(kind, options, handler)
 }
 
 /** An HTTP transport whose code is being loaded. */
@@ -34,8 +36,8 @@ class LoadingTransport implements Transport {
 
   constructor(kind: HttpDoor, options: TransportOptions, handler: TransportHandler) {
     loadHttp().then(
-      (Http) => {
-        if (!this.#isClosed) this.#transport = new Http(kind, options, handler)
+      ({ HttpTransport }) => {
+        if (!this.#isClosed) this.#transport = new HttpTransport(kind, options, handler)
       },
       (error: unknown) => {
         options.logger?.debug({ err: error, door: kind }, 'failed to load the code of a transport')

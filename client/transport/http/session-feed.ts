@@ -226,7 +226,7 @@ export class SessionFeed {
     const isAttached = role !== this.#position.role || reset === true
     const frames: ServerFrame[] = []
     if (isAttached) {
-      frames.push({ type: 'attached', id, session, cursor, role, ...(reset === undefined ? {} : { reset }) })
+      frames.push({ type: 'attached', id, session, cursor, role, reset })
     }
     frames.push(...entries)
     if (live && (!this.#position.live || isAttached)) frames.push({ type: 'live', session, cursor })
@@ -320,11 +320,10 @@ export class SessionFeed {
 
   #onRefusal(failure: HttpFailure): void {
     const { code, retryable, retryAfterMs } = failure
-    const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (code === 'unauthenticated') {
       this.#ports.lost({ kind: 'by-server', code: NOT_AUTHENTICATED, reason: 'not authenticated' })
     } else if (code === 'going_away') {
-      this.#ports.lost({ kind: 'by-server', code: 4503, reason: failure.message, ...retry })
+      this.#ports.lost({ kind: 'by-server', code: 4503, reason: failure.message, retryAfterMs })
     } else if (!retryable || !this.#position.attached || this.#breaks >= MAX_REFUSALS) {
       // The session handles the error.
       this.#closed = true
@@ -335,7 +334,7 @@ export class SessionFeed {
 
   #fail(kind: LossKind, reason: string, openMs?: number): void {
     if (this.#closed) return
-    this.#ports.lost({ kind, code: ABNORMAL, reason, ...(openMs === undefined ? {} : { openMs }) })
+    this.#ports.lost({ kind, code: ABNORMAL, reason, openMs })
   }
 
   #pause(ms: number): Promise<void> {
