@@ -40,6 +40,23 @@ export class ParleyError extends Error {
   }
 }
 
+/** The error of a refused command or a failed run, as the server reports it. */
+export function refusal({ code, message, retryable, retryAfterMs }: Refusal): ParleyError {
+  return new ParleyError(code, message, retryable, retryAfterMs)
+}
+
+interface Refusal {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly retryable?: boolean | undefined
+  readonly retryAfterMs?: number | undefined
+}
+
+/** What a failure of any kind says. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** An output does not follow the outputs that the client has. Applying it would show a wrong text. */
 export class GapError extends ParleyError {
   override readonly name = 'GapError'

@@ -1,7 +1,7 @@
 // CommandQueue: the unanswered commands in the order of their calls, up to a limit. After a reconnect they are sent
 // again with the same ids, so that each takes effect once.
 import type { Command, ErrorFrame, Ok } from '@parley/protocol'
-import { ParleyError } from '../parley-error.ts'
+import { ParleyError, refusal } from '../parley-error.ts'
 
 export interface QueuedCommand {
   readonly frame: Command
@@ -26,10 +26,6 @@ export class CommandQueue {
     this.#max = max
   }
 
-  get size(): number {
-    return this.#commands.size
-  }
-
   /** @throws ParleyError too_many_pending */
   add(frame: Command, resend: boolean): Promise<Ok> {
     if (this.#commands.size >= this.#max) {
@@ -37,14 +33,7 @@ export class CommandQueue {
       throw new ParleyError('too_many_pending', problem, true)
     }
     return new Promise((resolve, reject) => {
-      this.#commands.set(frame.id, {
-        frame,
-        resend,
-        resolve,
-        reject,
-        retries: 0,
-        delayed: false,
-      })
+      this.#commands.set(frame.id, { frame, resend, resolve, reject, retries: 0, delayed: false })
     })
   }
 
@@ -72,8 +61,7 @@ export class CommandQueue {
       command.delayed = true
       return command
     }
-    this.#commands.delete(command.frame.id)
-    command.reject(new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs))
+    this.#drop(command, refusal(frame))
     return undefined
   }
 
@@ -83,26 +71,11 @@ export class CommandQueue {
     return this.#commands.get(command.frame.id) === command ? command.frame : undefined
   }
 
-  /** It cannot be sent at all. */
-  refuse(id: string, error: ParleyError): void {
-    const command = this.#commands.get(id)
-    if (command !== undefined) this.#drop(command, error)
-  }
-
-  /** Fails the commands that are valid only on the lost connection. */
-  lost(error: ParleyError): void {
-    for (const command of this.#commands.values()) if (!command.resend) this.#drop(command, error)
-  }
-
-  fail(error: ParleyError): void {
-    for (const command of this.#commands.values()) this.#drop(command, error)
-  }
-
-  /** Fails the commands of a closed session, except its `detach`. @returns how many */
-  failSession(session: string, error: ParleyError): number {
-    const own = [...this.#commands.values()].filter(({ frame }) => frame.session === session && frame.type !== 'detach')
-    for (const command of own) this.#drop(command, error)
-    return own.length
+  /** @param concerns which commands fail; default: all @returns how many */
+  fail(error: ParleyError, concerns = (_: QueuedCommand): boolean => true): number {
+    const failed = [...this.#commands.values()].filter(concerns)
+    for (const command of failed) this.#drop(command, error)
+    return failed.length
   }
 
   #drop(command: QueuedCommand, error: ParleyError): void {

@@ -100,15 +100,15 @@ export function nextConnection(
       return state.status === 'idle' ? { ...state, status: 'connecting' } : state
     case 'retry':
       return state.status === 'waiting' ? { ...withoutRetry(state), status: 'connecting' } : state
-    case 'welcome': {
-      if (state.status !== 'connecting') return state
-      const counts = { attempt, opens: opens + 1, resumes: opens }
-      return { status: 'open', transport, ...counts, ...identityOf(event), since: now }
-    }
+    case 'welcome':
     case 'moved': {
-      if (state.status !== 'open') return state
-      // The earlier node may have been shutting down; this may be another one.
-      return { status: 'open', transport, attempt, opens, resumes, ...identityOf(event), since: now }
+      const isNew = event.type === 'welcome'
+      if (state.status !== (isNew ? 'connecting' : 'open')) return state
+      const { connection, user, name, node, experiment } = event
+      const counts = isNew ? { attempt, opens: opens + 1, resumes: opens } : { attempt, opens, resumes }
+      // After a move, too: the earlier node may have been shutting down; this may be another one.
+      const known = { connection, user, node, ...given({ name, experiment }) }
+      return { status: 'open', transport, ...counts, ...known, since: now }
     }
     case 'goaway':
       if (state.status !== 'open' || state.leaveAt !== undefined) return state
@@ -118,17 +118,6 @@ export function nextConnection(
     case 'close':
       return { status: 'closed', transport, attempt, opens, resumes }
   }
-}
-
-function identityOf(event: {
-  readonly connection: string
-  readonly user: string
-  readonly name?: string | undefined
-  readonly experiment?: Assignment | undefined
-  readonly node: string
-}): Pick<ConnectionState, 'connection' | 'user' | 'name' | 'node' | 'experiment'> {
-  const { connection, user, name, node, experiment } = event
-  return { connection, user, node, ...given({ name, experiment }) }
 }
 
 function lost(

@@ -1,6 +1,6 @@
 // Connection: a client's one connection, maintained across losses and transports. It is the stateful shell around
 // connection-state.ts and owns the transport and the timers. Frames of a closed transport are ignored.
-import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame } from '@parley/protocol'
+import type { ClientFrame, Command, ErrorFrame, Ok, Resume, ServerFrame, Welcome } from '@parley/protocol'
 import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import { onWake, platformStorage } from '#platform'
 import { backoff, type ReconnectPolicy } from '../backoff.ts'
@@ -139,9 +139,9 @@ export class Connection {
     return this.#previousConnection && resumption(this.#previousConnection, this.clock.now(), isRunning)
   }
 
-  /** @returns the number of commands that it rejects */
+  /** Rejects the commands of a closed session, except its `detach`. @returns how many */
   failSession(session: string, error: ParleyError): number {
-    return this.#queue.failSession(session, error)
+    return this.#queue.fail(error, ({ frame }) => frame.session === session && frame.type !== 'detach')
   }
 
   close(): void {
@@ -215,13 +215,8 @@ export class Connection {
     }
     this.#closeActive()
     const active = this.#activate(transport, relay)
-    active.heartbeatMs = welcome.heartbeatMs
-    this.#selector.opened()
-    active.kind = this.#selector.state.door
-    this.#apply({ ...welcome, type: 'moved' })
-    this.logger?.debug({ door: this.#selector.state.door, node: welcome.node }, 'moved to a better transport')
-    this.#queue.lost(new ParleyError('disconnected', 'The connection was replaced.', true))
-    this.#resume(active)
+    this.#failConnectionBound('The connection was replaced.')
+    this.#adopt(active, welcome, 'moved')
   }
 
   #frames(active: ActiveTransport, frames: readonly ServerFrame[]): void {
@@ -271,7 +266,7 @@ export class Connection {
     }
   }
 
-  #welcome(active: ActiveTransport, frame: Extract<ServerFrame, { type: 'welcome' }>): void {
+  #welcome(active: ActiveTransport, frame: Welcome): void {
     if (this.#state.status !== 'connecting') return
     if (this.#selector.welcomed(frame.experiment?.doors)) {
       // Nothing was requested over this transport yet.
@@ -280,18 +275,19 @@ export class Connection {
       return
     }
     if (frame.time !== undefined) this.#serverAheadMs = frame.time - active.receivedAt
-    active.heartbeatMs = frame.heartbeatMs
-    this.#selector.opened()
-    active.kind = this.#selector.state.door
-    this.#apply(frame)
-    const { node, connection } = frame
-    this.logger?.debug({ node, connection, door: this.#selector.state.door }, 'connected')
-    if (active.kind === 'websocket' && this.#selector.hasAlternatives) preloadHttp(this.logger)
-    this.#resume(active)
+    this.#adopt(active, frame, 'welcome')
   }
 
   /** Continues over a new transport: first the sessions attach, then the queued commands follow. */
-  #resume(active: ActiveTransport): void {
+  #adopt(active: ActiveTransport, welcome: Welcome, type: 'welcome' | 'moved'): void {
+    const { node, connection, heartbeatMs } = welcome
+    active.heartbeatMs = heartbeatMs
+    this.#selector.opened()
+    const { door } = this.#selector.state
+    active.kind = door
+    this.#apply({ ...welcome, type })
+    this.logger?.debug({ node, connection, door }, type === 'moved' ? 'moved to a better transport' : 'connected')
+    if (door === 'websocket' && this.#selector.hasAlternatives) preloadHttp(this.logger)
     if (active.transport.releaseTools === undefined) this.#previousTransport?.releaseTools?.()
     this.#previousTransport = undefined
     this.#checkHeartbeat(active)
@@ -360,11 +356,16 @@ export class Connection {
       this.#end(error ?? new DisconnectedError(code, reason))
       return
     }
-    this.#queue.lost(new ParleyError('disconnected', 'The connection was lost.', true))
+    this.#failConnectionBound('The connection was lost.')
     // A client that waits for an access token has no retry time.
     if (retryAt !== undefined) this.#setTimer(Math.max(0, retryAt - this.clock.now()), () => this.#retry())
     this.#handler.lost()
     this.#listeners.notify()
+  }
+
+  /** Rejects the commands that are valid only on the connection that has ended. */
+  #failConnectionBound(reason: string): void {
+    this.#queue.fail(new ParleyError('disconnected', reason, true), ({ resend }) => !resend)
   }
 
   #end(error: ParleyError): void {

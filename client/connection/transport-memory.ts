@@ -1,6 +1,6 @@
 // TransportMemory: stores the transport that worked last, and the order of preference, beyond the client's life. It is
 // only a hint: a storage that fails or contains something else counts as empty.
-import { type Door, type DoorStorage, TRANSPORTS } from '../transport/door.ts'
+import { type Door, type DoorStorage, TRANSPORTS, tryStorage } from '../transport/door.ts'
 import { preferring, type TransportOrder } from './transport-choice.ts'
 
 export interface Remembered {
@@ -25,7 +25,7 @@ export class TransportMemory {
   }
 
   recall(): Remembered | undefined {
-    const [name, time, order] = (this.#attempt((storage) => storage.getItem(this.#key)) ?? '').split(' ')
+    const [name, time, order] = (tryStorage(this.#storage, (storage) => storage.getItem(this.#key)) ?? '').split(' ')
     // The device's clock may have been set back meanwhile.
     const age = Math.abs(this.#now() - Number(time))
     const kind = age < MAX_AGE_MS ? TRANSPORTS.find((known) => known === name) : undefined
@@ -35,16 +35,6 @@ export class TransportMemory {
   keep({ kind, order }: Remembered): void {
     const words = [kind, String(this.#now())]
     if (order.some((preferred, index) => preferred !== TRANSPORTS[index])) words.push(order.join(','))
-    this.#attempt((storage) => storage.setItem(this.#key, words.join(' ')))
-  }
-
-  #attempt<T>(use: (storage: DoorStorage) => T): T | undefined {
-    if (this.#storage === undefined) return undefined
-    try {
-      return use(this.#storage)
-    } catch {
-      // The storage is full, or the page may not use it.
-      return undefined
-    }
+    tryStorage(this.#storage, (storage) => storage.setItem(this.#key, words.join(' ')))
   }
 }

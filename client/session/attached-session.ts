@@ -17,7 +17,7 @@ import type { Connection } from '../connection/connection.ts'
 import { given } from '../given.ts'
 import { Listeners } from '../listeners.ts'
 import { makeId } from '../make-id.ts'
-import { GapError, ParleyError } from '../parley-error.ts'
+import { GapError, ParleyError, reasonOf, refusal } from '../parley-error.ts'
 import { applyEntry, startOver } from './apply-entry.ts'
 import { withTurns } from './branch.ts'
 import { LoadingToolRunner } from './loading-tool-runner.ts'
@@ -250,7 +250,7 @@ export class AttachedSession implements Session {
       this.opened()
       return true
     }
-    const error = new ParleyError(frame.code, frame.message, frame.retryable, frame.retryAfterMs)
+    const error = refusal(frame)
     this.#update({ status: 'offline', error })
     if (!frame.retryable) {
       this.#fail(error)
@@ -282,9 +282,8 @@ export class AttachedSession implements Session {
     try {
       after = applyEntry(before, frame)
     } catch (error) {
-      const { message } = error as Error
       // An error other than a gap is an event of the wrong shape. The view does not include any part of it.
-      this.#gap(error instanceof GapError ? error : new ParleyError('invalid_frame', message))
+      this.#gap(error instanceof GapError ? error : new ParleyError('invalid_frame', reasonOf(error)))
       return
     }
     if (after === before) return

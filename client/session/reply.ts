@@ -3,7 +3,7 @@
 import type { EntryFrame, Event, Ok, RunOutput } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
 import { bindMethods } from '../bind-methods.ts'
-import { ParleyError } from '../parley-error.ts'
+import { ParleyError, refusal } from '../parley-error.ts'
 import { RunText } from './run-text.ts'
 import { isEnded, type RunView } from './run-view.ts'
 import type { SessionView } from './session-view.ts'
@@ -104,8 +104,7 @@ export class Reply {
     )
     const run = target.find(this.#session.state)
     if (run?.status === 'failed') {
-      const { code = 'internal', message = 'The run failed.', retryable, retryAfterMs } = run.error ?? {}
-      throw new ParleyError(code, message, retryable, retryAfterMs)
+      throw refusal(run.error ?? { code: 'internal', message: 'The run failed.' })
     }
   }
 

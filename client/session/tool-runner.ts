@@ -9,7 +9,7 @@ import type { EntryFrame, ToolResultCommand } from '@parley/protocol'
 import { cutText } from '@parley/protocol/cut-text'
 import type { Connection } from '../connection/connection.ts'
 import { makeId } from '../make-id.ts'
-import { ParleyError } from '../parley-error.ts'
+import { ParleyError, reasonOf } from '../parley-error.ts'
 import { type CallView, isSettled } from './call-view.ts'
 import { openCalls } from './open-calls.ts'
 import type { ClientTool, Session } from './session.ts'
@@ -281,6 +281,5 @@ export class ToolRunner {
 const MESSAGE_MAX = 4_096
 
 function messageOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  return cutText(message, MESSAGE_MAX) || 'The tool failed.'
+  return cutText(reasonOf(error), MESSAGE_MAX) || 'The tool failed.'
 }

@@ -33,5 +33,15 @@ export interface DoorStorage {
   setItem(key: string, value: string): void
 }
 
+/** @returns undefined if there is no storage, if it is full, or if the page may not use it */
+export function tryStorage<T>(storage: DoorStorage | undefined, use: (storage: DoorStorage) => T): T | undefined {
+  try {
+    return storage && use(storage)
+  } catch {
+    // It is only a hint: everything works without.
+    return undefined
+  }
+}
+
 /** Milliseconds after which an open connection counts as stable. */
 export const STABLE_MS = 5_000

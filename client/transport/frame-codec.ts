@@ -40,8 +40,16 @@ function frames(value: unknown): readonly ServerFrame[] {
 }
 
 function isFrame(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') return false
-  if (value.type !== 'entry') return true
-  const { session, cursor, event } = value as Record<string, unknown>
-  return typeof session === 'string' && typeof cursor === 'string' && typeof event === 'object' && event !== null
+  return hasFields(value, { type: 'string' }) && (value.type !== 'entry' || hasFields(value, ENTRY_FIELDS))
+}
+
+export const ENTRY_FIELDS = { session: 'string', cursor: 'string', event: 'object' } as const
+
+/** Whether a value from outside is an object with fields of these types. null has none. */
+export function hasFields(
+  value: unknown,
+  types: Readonly<Record<string, 'string' | 'number' | 'boolean' | 'object'>>,
+): value is Record<string, unknown> {
+  const fields = (value ?? {}) as Record<string, unknown>
+  return Object.entries(types).every(([name, type]) => typeof fields[name] === type && fields[name] !== null)
 }

@@ -2,7 +2,7 @@
 // is used once: it starts with a `welcome` frame, and is silent after `lost` or `close`.
 import type { ClientFrame, CodecName, ServerFrame } from '@parley/protocol'
 import { DEFAULT_RECONNECT, type ReconnectPolicy } from '../backoff.ts'
-import { ClientId } from '../client-id.ts'
+import { clientId } from '../client-id.ts'
 import type { ClientOptions, Clock, Logger, WebSocketConstructor } from '../client-options.ts'
 import { httpUrl, SYSTEM_CLOCK } from '../client-options.ts'
 import { makeId } from '../make-id.ts'
@@ -74,7 +74,6 @@ export interface TransportOptions {
 /** @throws TypeError for an invalid URL */
 export function transportOptions(options: ClientOptions, storage: DoorStorage | undefined): TransportOptions {
   const { url, token, codec = 'json' } = options
-  const id = new ClientId(storage, httpUrl(url))
   return {
     url,
     codec,
@@ -86,7 +85,7 @@ export function transportOptions(options: ClientOptions, storage: DoorStorage | 
     reconnect: { ...DEFAULT_RECONNECT, ...options.reconnect },
     policy: { ...DEFAULT_POLICY, ...options.doors },
     connection: makeId('con'),
-    client: () => id.value,
+    client: clientId(storage, httpUrl(url)),
   }
 }
 

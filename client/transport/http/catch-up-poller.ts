@@ -23,8 +23,7 @@ export class CatchUpPoller {
   readonly #ports: CatchUpPollerPorts
   #cancelTimer: (() => void) | undefined
   #attempts = 0
-  /** When a poll first delivered entries that the stream had not. */
-  #lateSince: number | undefined
+  /** Runs since a poll delivered entries that the stream had not. */
   #cancelStallTimer: (() => void) | undefined
   #fetching = false
   #closed = false
@@ -45,8 +44,7 @@ export class CatchUpPoller {
 
   /** The stream has delivered bytes: it works. */
   streamReceived(): void {
-    this.#lateSince = undefined
-    this.#cancelStallTimer?.()
+    this.#endStall()
     if (!this.#ports.isNeeded()) this.#stop()
   }
 
@@ -59,7 +57,12 @@ export class CatchUpPoller {
   close(): void {
     this.#closed = true
     this.#stop()
+    this.#endStall()
+  }
+
+  #endStall(): void {
     this.#cancelStallTimer?.()
+    this.#cancelStallTimer = undefined
   }
 
   #stop(): void {
@@ -84,12 +87,8 @@ export class CatchUpPoller {
       this.#fetching = false
     }
     if (this.#closed) return
-    if (wasBehind && this.#lateSince === undefined) {
-      this.#lateSince = clock.now()
-      this.#cancelStallTimer = clock.after(stallMs, () => {
-        if (!this.#closed && this.#lateSince !== undefined) this.#ports.stalled('The stream delivers nothing.')
-      })
-    }
+    if (wasBehind)
+      this.#cancelStallTimer ??= clock.after(stallMs, () => this.#ports.stalled('The stream delivers nothing.'))
     if (this.#ports.isNeeded()) this.start()
     else this.#stop()
   }

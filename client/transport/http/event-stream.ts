@@ -1,6 +1,7 @@
 // readStream: parses the frames of an event stream until the stream ends or is silent for too long.
 import type { ServerFrame } from '@parley/protocol'
 import type { Clock } from '../../client-options.ts'
+import { ENTRY_FIELDS, hasFields } from '../frame-codec.ts'
 import { HttpFailure } from './http-failure.ts'
 import { type SseEvent, SseParser } from './sse-parser.ts'
 
@@ -50,17 +51,16 @@ const CONTROL_FRAMES: ReadonlySet<string> = new Set(['attached', 'live', 'presen
 /** Data that is not a frame shows that the stream is not Parley's. */
 function framesOf({ event, data }: SseEvent): readonly ServerFrame[] {
   let value: unknown
+  let cause: unknown
   try {
     value = JSON.parse(data)
   } catch (error) {
-    throw new HttpFailure('intermediary', 'The stream contains an invalid event.', { cause: error })
+    cause = error
   }
-  if (typeof value !== 'object' || value === null) {
-    throw new HttpFailure('intermediary', 'The stream contains an invalid event.')
+  if (!hasFields({ value }, { value: 'object' })) {
+    throw new HttpFailure('intermediary', 'The stream contains an invalid event.', { cause })
   }
-  const { session, cursor, event: body } = value as Record<string, unknown>
-  const isEntry = typeof cursor === 'string' && typeof session === 'string' && typeof body === 'object' && body !== null
-  if (isEntry) return [{ ...value, type: 'entry' } as ServerFrame]
+  if (hasFields(value, ENTRY_FIELDS)) return [{ ...value, type: 'entry' } as ServerFrame]
   // Events of later protocol versions are ignored.
-  return CONTROL_FRAMES.has(event) ? [{ ...value, type: event } as ServerFrame] : []
+  return CONTROL_FRAMES.has(event) ? [{ ...(value as object), type: event } as ServerFrame] : []
 }

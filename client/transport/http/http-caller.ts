@@ -40,8 +40,8 @@ export interface HttpCallerOptions {
 
 export class HttpCaller {
   readonly #options: HttpCallerOptions
-  /** Requests without a signal of their own. */
-  readonly #calls = new Set<AbortController>()
+  /** Aborts the requests without a signal of their own. */
+  #closing = new AbortController()
   #token: { readonly value: string | undefined } | undefined
 
   constructor(options: HttpCallerOptions) {
@@ -50,7 +50,9 @@ export class HttpCaller {
 
   /** Aborts the requests in progress. */
   close(): void {
-    for (const controller of this.#calls) controller.abort()
+    this.#closing.abort()
+    // The last requests follow.
+    this.#closing = new AbortController()
   }
 
   /** The next request gets the access token again. */
@@ -87,13 +89,10 @@ export class HttpCaller {
     const { clock } = this.#options
     const controller = new AbortController()
     const end = (): void => controller.abort()
-    const release = (): void => {
-      call.signal?.removeEventListener('abort', end)
-      this.#calls.delete(controller)
-    }
-    if (call.signal === undefined) this.#calls.add(controller)
-    else if (call.signal.aborted) end()
-    call.signal?.addEventListener('abort', end)
+    const { signal = this.#closing.signal } = call
+    const release = (): void => signal.removeEventListener('abort', end)
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end)
     let isTimedOut = false
     const cancel = clock.after(call.timeoutMs, () => {
       isTimedOut = true

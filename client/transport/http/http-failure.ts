@@ -1,5 +1,6 @@
 // HttpFailure: why a request failed, classified by the party that caused it.
 import type { ErrorCode } from '@parley/protocol'
+import { hasFields } from '../frame-codec.ts'
 
 /**
  * `problem`: the server refused the request. `network`: the server was unreachable, or the answer was cut off.
@@ -48,8 +49,7 @@ const GATEWAY: ReadonlySet<number> = new Set([408, 502, 503, 504])
 
 /** Reads the body of an unsuccessful answer. */
 export async function failureOf(response: Response): Promise<HttpFailure> {
-  const { status } = response
-  const { headers } = response
+  const { status, headers } = response
   const retryAfterMs = retryAfter(headers.get('retry-after'), Date.parse(headers.get('date') ?? '') || undefined)
   const problem = hasMediaType(response, 'application/problem+json')
     ? await response.json().catch(() => undefined)
@@ -89,6 +89,6 @@ interface ProblemLike {
   readonly retryable?: boolean
 }
 
-function isProblem(value: unknown): value is ProblemLike {
-  return typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string'
+function isProblem(value: unknown): value is ProblemLike & Record<string, unknown> {
+  return hasFields(value, { code: 'string' })
 }

@@ -4,10 +4,19 @@ import type { Attach, ClientFrame, ServerFrame, SetPresence, Welcome } from '@pa
 import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import { acquireStream, isHidden, MAX_COMMANDS, MAX_READERS, onHide } from '#platform'
 import { httpUrl } from '../../client-options.ts'
+import { reasonOf } from '../../parley-error.ts'
 import { Semaphore } from '../../semaphore.ts'
 import type { Door } from '../door.ts'
+import { hasFields } from '../frame-codec.ts'
 import { wireName } from '../resumption.ts'
-import { ABNORMAL, type Loss, type Transport, type TransportHandler, type TransportOptions } from '../transport.ts'
+import {
+  ABNORMAL,
+  type Loss,
+  type LossKind,
+  type Transport,
+  type TransportHandler,
+  type TransportOptions,
+} from '../transport.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
 import { type HttpAnswer, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
@@ -50,7 +59,7 @@ export class HttpTransport implements Transport {
     this.#handler = handler
     this.#caller = new HttpCaller({ ...options, url: httpUrl(options.url), readsOver: wireName(kind) })
     this.#unsubscribeHide = onHide(() => this.#releaseStreams())
-    this.#open().catch((error: unknown) => this.#notOpened(error))
+    this.#open().catch((error: unknown) => this.#onError(error, 'unreachable'))
   }
 
   send(frame: ClientFrame): void {
@@ -108,14 +117,16 @@ export class HttpTransport implements Transport {
     this.#deliver([{ ...body, heartbeatMs: 0 }])
   }
 
-  #notOpened(error: unknown): void {
+  /** @param kind of the loss, unless the server has refused the request */
+  #onError(error: unknown, kind: LossKind): void {
     const failure = error instanceof HttpFailure ? error : undefined
-    const reason = error instanceof Error ? error.message : 'Failed to open the connection.'
-    const code = codeOf(failure)
-    const retryAfterMs = failure?.retryAfterMs
-    const isByServer = failure?.kind === 'problem'
-    const foreign = failure?.kind === 'intermediary'
-    this.#fail({ kind: isByServer ? 'by-server' : 'unreachable', code, reason, foreign, retryAfterMs })
+    this.#fail({
+      kind: failure?.kind === 'problem' ? 'by-server' : kind,
+      code: codeOf(failure),
+      reason: reasonOf(error),
+      foreign: failure?.kind === 'intermediary',
+      retryAfterMs: failure?.retryAfterMs,
+    })
   }
 
   #attach(attach: Attach): void {
@@ -264,12 +275,7 @@ export class HttpTransport implements Transport {
           this.#commandSlots.release()
         }
       })
-      .catch((error: unknown) => {
-        const failure = error instanceof HttpFailure ? error : undefined
-        const reason = error instanceof Error ? error.message : 'Failed to send the command.'
-        const code = codeOf(failure)
-        this.#fail({ kind: code === ABNORMAL ? 'broken' : 'by-server', code, reason })
-      })
+      .catch((error: unknown) => this.#onError(error, 'broken'))
       .finally(() => {
         if (this.#chains.get(session) === task) this.#chains.delete(session)
       })
@@ -340,7 +346,5 @@ function codeOf(failure: HttpFailure | undefined): number {
 }
 
 function isWelcome(value: unknown): value is Welcome {
-  if (typeof value !== 'object' || value === null) return false
-  const { connection, user, node, heartbeatMs } = value as Record<string, unknown>
-  return [connection, user, node].every((text) => typeof text === 'string') && typeof heartbeatMs === 'number'
+  return hasFields(value, { connection: 'string', user: 'string', node: 'string', heartbeatMs: 'number' })
 }

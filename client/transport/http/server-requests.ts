@@ -5,7 +5,7 @@ import { backoff, type ReconnectPolicy } from '../../backoff.ts'
 import { type ClientOptions, type Clock, httpUrl } from '../../client-options.ts'
 import { given } from '../../given.ts'
 import { makeId } from '../../make-id.ts'
-import { ParleyError } from '../../parley-error.ts'
+import { ParleyError, refusal } from '../../parley-error.ts'
 import { transportOptions } from '../transport.ts'
 import { sessionPath } from './command-request.ts'
 import { HttpCaller } from './http-caller.ts'
@@ -77,9 +77,8 @@ export class ServerRequests {
       } catch (error) {
         if (!(error instanceof HttpFailure)) throw error
         this.#closing.signal.throwIfAborted()
-        const { code, message, retryable, retryAfterMs } = error
-        if (!retryable || attempt === MAX_ATTEMPTS) throw new ParleyError(code, message, retryable, retryAfterMs)
-        const waitMs = Math.max(backoff(RETRY, attempt, this.#clock.random()), retryAfterMs ?? 0)
+        if (!error.retryable || attempt === MAX_ATTEMPTS) throw refusal(error)
+        const waitMs = Math.max(backoff(RETRY, attempt, this.#clock.random()), error.retryAfterMs ?? 0)
         await this.#wait(waitMs)
       }
     }

@@ -9,6 +9,7 @@ import { backoff } from '../../backoff.ts'
 import type { Clock } from '../../client-options.ts'
 import type { Door, DoorPolicy } from '../door.ts'
 import { STABLE_MS } from '../door.ts'
+import { hasFields } from '../frame-codec.ts'
 import { resumeHeaders, resumption } from '../resumption.ts'
 import { ABNORMAL, type Loss, type LossKind } from '../transport.ts'
 import { CatchUpPoller } from './catch-up-poller.ts'
@@ -123,8 +124,8 @@ export class SessionFeed {
       const since = clock.now()
       try {
         if (this.#closed) return
-        if (usesStream && hasSlot) await this.#request((signal) => this.#readStream(signal))
-        else await this.#request((signal) => this.#poll(hasSlot && this.#position.live ? this.#waitS : 0, signal))
+        if (usesStream && hasSlot) await this.#request((request) => this.#readStream(request))
+        else await this.#request(({ signal }) => this.#poll(hasSlot && this.#position.live ? this.#waitS : 0, signal))
       } catch (error) {
         await this.#onBreak(error, clock.now() - since)
       } finally {
@@ -134,7 +135,7 @@ export class SessionFeed {
     }
   }
 
-  async #request(use: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #request(use: (request: AbortController) => Promise<void>): Promise<void> {
     const request = new AbortController()
     const abort = (): void => request.abort()
     let isIntended = false
@@ -144,7 +145,7 @@ export class SessionFeed {
     }
     this.#end.signal.addEventListener('abort', abort)
     try {
-      await use(request.signal)
+      await use(request)
     } catch (error) {
       if (!isIntended) throw error
     } finally {
@@ -155,23 +156,21 @@ export class SessionFeed {
   }
 
   /** @throws HttpFailure whenever the stream ends, because it has no regular end */
-  async #readStream(signal: AbortSignal): Promise<void> {
+  async #readStream(request: AbortController): Promise<void> {
     const { caller, clock, policy, heartbeatMs } = this.#ports
+    const { signal } = request
     const path = this.#path('merge=true&presence=1')
     const accept = 'text/event-stream'
     let live = false
-    const stream = new AbortController()
-    const abort = (): void => stream.abort()
-    signal.addEventListener('abort', abort)
     this.#stream = 'requested'
     // If the stream does not start soon, polls deliver the entries meanwhile.
     this.#catchUp.start()
     try {
       const headers = this.#resumeHeaders()
-      const call = { method: 'GET', path, accept, headers, timeoutMs: policy.timeoutMs, signal: stream.signal } as const
+      const call = { method: 'GET', path, accept, headers, timeoutMs: policy.timeoutMs, signal } as const
       await readStream(await caller.stream(call), {
         clock,
-        abort,
+        abort: () => request.abort(),
         timeoutMs: () => {
           if (live) return heartbeatMs * MISSED_HEARTBEATS
           return this.#stream === 'receiving' ? policy.stallMs : policy.timeoutMs
@@ -360,7 +359,6 @@ interface Page {
 }
 
 function isPage(value: unknown): value is Page {
-  if (typeof value !== 'object' || value === null) return false
-  const { cursor, entries, live, role } = value as Record<string, unknown>
-  return [cursor, role].every((text) => typeof text === 'string') && Array.isArray(entries) && typeof live === 'boolean'
+  const fields = { cursor: 'string', role: 'string', entries: 'object', live: 'boolean' } as const
+  return hasFields(value, fields) && Array.isArray(value.entries)
 }

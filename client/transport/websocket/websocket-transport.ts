@@ -5,6 +5,7 @@ import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
 import { CLIENT_VERSION, socketUrl, type WebSocketLike } from '../../client-options.ts'
 import { makeId } from '../../make-id.ts'
+import { reasonOf } from '../../parley-error.ts'
 import { type FrameCodec, loadCodec } from '../frame-codec.ts'
 import {
   ABNORMAL,
@@ -35,8 +36,7 @@ export class WebSocketTransport implements Transport {
     this.#open().catch((error: unknown) => {
       if (this.#closed) return
       this.#options.logger?.warn({ err: error }, 'failed to open the connection')
-      const reason = error instanceof Error ? error.message : 'Failed to open the connection.'
-      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason })
+      this.#lost({ kind: 'unreachable', code: ABNORMAL, reason: reasonOf(error) })
     })
   }
 
