@@ -25,8 +25,6 @@ export function answerStream({ session, tools, find, ended, signal }: StreamPort
     session.subscribe(changed),
     tools.subscribe(changed),
     session.watch({
-      entry: () => undefined,
-      reset: () => undefined,
       ended: (error) => {
         failure = error
         wake()

@@ -25,11 +25,7 @@ export function until(
     subscriptions.push(
       () => signal?.removeEventListener('abort', abort),
       session.subscribe(look),
-      session.watch({
-        entry: () => undefined,
-        reset: () => undefined,
-        ended: (error) => settle(() => reject(error)),
-      }),
+      session.watch({ ended: (error) => settle(() => reject(error)) }),
     )
     look()
   })

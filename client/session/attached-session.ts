@@ -1,6 +1,7 @@
 // AttachedSession: the stateful shell around a session's view. On each connection it attaches at the view's cursor. If
 // the view cannot continue, it replays the session from its beginning.
 import type {
+  Command,
   Content,
   EntryFrame,
   ErrorFrame,
@@ -38,6 +39,8 @@ export interface SessionOptions {
    */
   readonly after?: string
 }
+
+type SessionCommand = Command extends infer T ? (T extends Command ? Omit<T, 'id' | 'session'> : never) : never
 
 /** Consecutive replays from the beginning because of gaps. After more, the session fails. */
 const MAX_GAPS = 3
@@ -145,15 +148,15 @@ export class AttachedSession implements Session {
 
   async cancel(run: string | undefined = this.#state.activeRun): Promise<void> {
     const seen = this.#seen(run)
-    await this.#command({ type: 'cancel', id: makeId('can'), session: this.id, run, seen })
+    await this.#command({ type: 'cancel', run, seen })
   }
 
   async decide(call: string, decision: 'approve' | 'deny', reason?: string): Promise<void> {
-    await this.#command({ type: 'tool.decide', id: makeId('dec'), session: this.id, call, decision, reason })
+    await this.#command({ type: 'tool.decide', call, decision, reason })
   }
 
   async answer(call: string, question: string, action: QuestionAction, content?: FormContent): Promise<void> {
-    await this.#command({ type: 'tool.answer', id: makeId('ans'), session: this.id, call, question, action, content })
+    await this.#command({ type: 'tool.answer', call, question, action, content })
   }
 
   show(state: PresenceState): void {
@@ -166,7 +169,7 @@ export class AttachedSession implements Session {
 
   async close(): Promise<void> {
     if (this.#closed !== undefined) return
-    this.#connection.post({ type: 'detach', id: makeId('det'), session: this.id })
+    this.#detach()
     const error = new ParleyError('closed', `Session ${this.id} was closed. Open it again with client.session(id).`)
     this.#fail(error)
   }
@@ -176,7 +179,7 @@ export class AttachedSession implements Session {
   /** @returns a function that removes the watcher */
   watch(watcher: Watcher): () => void {
     if (this.#closed !== undefined) {
-      watcher.ended(this.#closed)
+      watcher.ended?.(this.#closed)
       return () => undefined
     }
     this.#watchers.add(watcher)
@@ -220,7 +223,7 @@ export class AttachedSession implements Session {
     this.#attached = false
     this.presence.ended(error)
     this.#runner.close(error)
-    for (const watcher of [...this.#watchers]) watcher.ended(error)
+    for (const watcher of [...this.#watchers]) watcher.ended?.(error)
     this.#watchers.clear()
     this.#update({ status: 'offline', error })
   }
@@ -288,7 +291,7 @@ export class AttachedSession implements Session {
     }
     if (after === before) return
     this.#state = after
-    for (const watcher of [...this.#watchers]) watcher.entry(frame, after, before)
+    for (const watcher of [...this.#watchers]) watcher.entry?.(frame, after, before)
     this.#runner.entry(frame, after)
     if (after.status === 'live') this.#gapCount = 0
   }
@@ -305,7 +308,7 @@ export class AttachedSession implements Session {
     this.#gapCount += 1
     const fields = { session: this.id, code: error.code }
     this.#connection.logger?.warn(fields, 'log entry does not follow the view, replaying the session')
-    this.#connection.post({ type: 'detach', id: makeId('det'), session: this.id })
+    this.#detach()
     if (this.#gapCount > MAX_GAPS) {
       this.#fail(error)
       return
@@ -316,7 +319,7 @@ export class AttachedSession implements Session {
 
   #startOver(): void {
     this.#state = startOver(this.#state)
-    for (const watcher of [...this.#watchers]) watcher.reset()
+    for (const watcher of [...this.#watchers]) watcher.reset?.()
   }
 
   #seen(id: string | undefined): Seen | undefined {
@@ -336,9 +339,14 @@ export class AttachedSession implements Session {
     if (this.#attach !== undefined) this.opened(false)
   }
 
-  async #command(frame: Parameters<Connection['command']>[0]): Promise<Ok> {
+  /** @param command with an id of its own if it may be sent again */
+  async #command(command: SessionCommand): Promise<Ok> {
     this.#assertOpen()
-    return this.#connection.command(frame)
+    return this.#connection.command({ id: makeId('cmd'), session: this.id, ...command })
+  }
+
+  #detach(): void {
+    this.#connection.post({ type: 'detach', id: makeId('cmd'), session: this.id })
   }
 
   /** A closed session sends nothing, so a command must not be lost silently. @throws ParleyError why it has ended */

@@ -29,11 +29,11 @@ const MAX_EVENTS = 10_000
 
 /** Receives each entry that changed the view, before the listeners are called. For code that builds on a session. */
 export interface Watcher {
-  entry(frame: EntryFrame, view: SessionView, before: SessionView): void
+  entry?(frame: EntryFrame, view: SessionView, before: SessionView): void
   /** The view starts over from the beginning of the log; earlier entries arrive again. */
-  reset(): void
+  reset?(): void
   /** The session is closed: no more entries follow. */
-  ended(error: ParleyError): void
+  ended?(error: ParleyError): void
 }
 
 /** The part of a session that a reply uses. */
@@ -97,11 +97,7 @@ export class Reply {
       }
       if (isEnded(run) && target.isAnswered(view)) text.ended(run)
     }
-    yield* this.#stream(
-      target,
-      (view, frame, before) => follow(view, frame, before),
-      () => text.take(),
-    )
+    yield* this.#stream(target, follow, () => text.take())
     const run = target.find(this.#session.state)
     if (run?.status === 'failed') {
       throw refusal(run.error ?? { code: 'internal', message: 'The run failed.' })
@@ -148,11 +144,7 @@ export class Reply {
    */
   async result(): Promise<RunView> {
     const target = new Target(this.command)
-    for await (const _ of this.#stream(
-      target,
-      () => undefined,
-      () => '',
-    )) {
+    for await (const _ of this.#stream(target)) {
       // `take` returns nothing; the loop only waits for the end.
     }
     const run = target.find(this.#session.state)
@@ -166,40 +158,30 @@ export class Reply {
    */
   async *#stream<T>(
     target: Target,
-    follow: (view: SessionView, frame?: EntryFrame, before?: SessionView) => void,
-    take: () => T | '',
+    follow = (_view: SessionView, _frame?: EntryFrame, _before?: SessionView): void => undefined,
+    take = (): T | '' => '',
   ): AsyncGenerator<T, void, undefined> {
     let wake = (): void => undefined
     let failure: unknown
-    const attempt = (step: () => void): void => {
-      try {
-        step()
-      } catch (error) {
-        failure ??= error
-      }
+    const fail = (error: unknown): void => {
+      failure ??= error
       wake()
     }
-    const unwatch = this.#session.watch({
-      entry: (frame, view, before) => attempt(() => follow(view, frame, before)),
-      reset: () => undefined,
-      ended: (error) =>
-        attempt(() => {
-          throw error
-        }),
-    })
-    this.accepted.then(
-      ({ run }) =>
-        attempt(() => {
-          target.accepted(run)
-          follow(this.#session.state)
-        }),
-      (error: unknown) =>
-        attempt(() => {
-          throw error
-        }),
-    )
+    const look = (view: SessionView, frame?: EntryFrame, before?: SessionView): void => {
+      try {
+        follow(view, frame, before)
+        wake()
+      } catch (error) {
+        fail(error)
+      }
+    }
+    const unwatch = this.#session.watch({ entry: (frame, view, before) => look(view, frame, before), ended: fail })
+    this.accepted.then(({ run }) => {
+      target.accepted(run)
+      look(this.#session.state)
+    }, fail)
     try {
-      attempt(() => follow(this.#session.state))
+      look(this.#session.state)
       for (;;) {
         const ready = take()
         if (ready !== '') {
