@@ -156,7 +156,8 @@ export class Connection {
   }
 
   #apply(event: ConnectionEvent): void {
-    const next = nextConnection(this.#state, event, this.#policy, this.clock.now(), this.clock.random())
+    const { clock } = this
+    const next = nextConnection(this.#state, event, this.#policy, clock.now(), clock.random())
     this.#state = { ...next, transport: this.#selector.state }
   }
 
@@ -197,13 +198,13 @@ export class Connection {
       heartbeatMs: 0,
     }
     this.#active = active
-    relay.forwardTo({
+    relay.to = {
       connected: () => this.#active === active && this.#limitOpening('websocket'),
       frames: (frames) => this.#frames(active, frames),
       lost: (loss) => {
         if (this.#active === active) this.#lost(loss)
       },
-    })
+    }
     return active
   }
 

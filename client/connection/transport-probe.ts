@@ -1,4 +1,4 @@
-// TransportProbe: tests a better transport while the current one continues. The transport passes if it opens, answers a
+// probeTransport: tests a better transport while the current one continues. The transport passes if it opens, answers a
 // request, and stays open for a while. The connection then takes it over as it is.
 //
 //   opening ──welcome──► testing ──pong | live──► waiting ──► passed          any ──lost, or timeout──► failed
@@ -12,26 +12,22 @@ const IGNORE: TransportHandler = { frames: () => undefined, lost: () => undefine
 
 /** Forwards a transport's events to its current handler. */
 export class Relay implements TransportHandler {
-  #to: TransportHandler
+  to: TransportHandler
 
   constructor(to = IGNORE) {
-    this.#to = to
-  }
-
-  forwardTo(to: TransportHandler): void {
-    this.#to = to
+    this.to = to
   }
 
   connected(): void {
-    this.#to.connected?.()
+    this.to.connected?.()
   }
 
   frames(frames: readonly ServerFrame[]): void {
-    this.#to.frames(frames)
+    this.to.frames(frames)
   }
 
   lost(loss: Loss): void {
-    this.#to.lost(loss)
+    this.to.lost(loss)
   }
 }
 
@@ -57,84 +53,57 @@ export interface ProbePorts {
   done(probed: ProbedTransport | undefined): void
 }
 
-export class TransportProbe {
-  readonly #ports: ProbePorts
-  readonly #kind: Door
-  readonly #sample: Sample | undefined
-  readonly #relay: Relay
-  readonly #transport: Transport
-  #state: 'opening' | 'testing' | 'waiting' | 'ended' = 'opening'
-  #welcome: Welcome | undefined
-  #cancelTimer: (() => void) | undefined
-
-  /** @param openMs timeout of opening it, in milliseconds */
-  constructor(ports: ProbePorts, kind: Door, sample: Sample | undefined, openMs: number) {
-    this.#ports = ports
-    this.#kind = kind
-    this.#sample = sample
-    this.#relay = new Relay({
-      connected: () => this.#limit(ports.policy.timeoutMs),
-      frames: (frames) => this.#frames(frames),
-      lost: () => this.#fail(),
-    })
-    this.#limit(openMs)
-    this.#transport = ports.open(kind, this.#relay)
+/**
+ * @param sample a session with which to test a stream; undefined: there is none
+ * @param openMs timeout of opening the transport, in milliseconds
+ * @returns a function that cancels the probe
+ */
+export function probeTransport(ports: ProbePorts, kind: Door, sample: Sample | undefined, openMs: number): () => void {
+  const { clock, policy } = ports
+  let state: 'opening' | 'testing' | 'waiting' | 'ended' = 'opening'
+  let welcome: Welcome
+  let cancelTimer = clock.after(openMs, () => fail())
+  const relay = new Relay({
+    connected: () => enter('opening', policy.timeoutMs, fail),
+    frames(frames) {
+      for (const frame of frames) {
+        if (state === 'opening' && frame.type === 'welcome') {
+          welcome = frame
+          enter('testing', policy.timeoutMs + policy.stallMs, fail)
+          test()
+        } else if (state === 'testing' && (frame.type === 'pong' || frame.type === 'live')) {
+          enter('waiting', policy.holdMs, pass)
+        } else if (frame.type === 'error' || frame.type === 'goaway') fail()
+      }
+    },
+    lost: () => fail(),
+  })
+  const transport = ports.open(kind, relay)
+  const enter = (next: typeof state, ms: number, then: () => void): void => {
+    state = next
+    cancelTimer()
+    cancelTimer = clock.after(ms, then)
   }
-
-  cancel(): void {
-    if (this.#state === 'ended') return
-    this.#state = 'ended'
-    this.#cancelTimer?.()
-    this.#transport.close()
-  }
-
-  /** Fails after so many milliseconds. */
-  #limit(ms: number): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = this.#ports.clock.after(ms, () => this.#fail())
-  }
-
-  #frames(frames: readonly ServerFrame[]): void {
-    for (const frame of frames) {
-      if (this.#state === 'opening' && frame.type === 'welcome') this.#test(frame)
-      else if (this.#state === 'testing' && (frame.type === 'pong' || frame.type === 'live')) this.#wait()
-      else if (frame.type === 'error' || frame.type === 'goaway') this.#fail()
-    }
-  }
-
-  #test(welcome: Welcome): void {
-    const { policy } = this.#ports
-    this.#welcome = welcome
-    this.#state = 'testing'
-    this.#limit(policy.timeoutMs + policy.stallMs)
-    if (this.#kind === 'websocket') {
-      this.#transport.send({ type: 'ping' })
-      return
-    }
+  const test = (): void => {
+    if (kind === 'websocket') transport.send({ type: 'ping' })
     // Only a stream shows whether streams work.
-    const { session, after } = this.#sample ?? {}
-    if (session === undefined) return this.#fail()
-    const id = makeId('att')
-    this.#transport.send({ type: 'attach', id, session, merge: true, after })
+    else if (sample === undefined) fail()
+    else transport.send({ type: 'attach', id: makeId('att'), ...sample, merge: true })
   }
-
-  #wait(): void {
-    const { clock, policy } = this.#ports
-    this.#state = 'waiting'
-    this.#cancelTimer?.()
-    this.#cancelTimer = clock.after(policy.holdMs, () => this.#pass())
+  const pass = (): void => {
+    state = 'ended'
+    ports.done({ kind, transport, relay, welcome })
   }
-
-  #pass(): void {
-    const welcome = this.#welcome
-    if (this.#state !== 'waiting' || welcome === undefined) return
-    this.#state = 'ended'
-    this.#ports.done({ kind: this.#kind, transport: this.#transport, relay: this.#relay, welcome })
+  const cancel = (): void => {
+    if (state === 'ended') return
+    state = 'ended'
+    cancelTimer()
+    transport.close()
   }
-
-  #fail(): void {
-    if (this.#state === 'ended') return
-    this.cancel()
-    this.#ports.done(undefined)
+  const fail = (): void => {
+    if (state === 'ended') return
+    cancel()
+    ports.done(undefined)
   }
+  return cancel
 }

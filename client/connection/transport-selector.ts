@@ -19,7 +19,7 @@ import {
   transportOf,
 } from './transport-choice.ts'
 import type { TransportMemory } from './transport-memory.ts'
-import { type ProbedTransport, type Sample, TransportProbe } from './transport-probe.ts'
+import { type ProbedTransport, probeTransport, type Sample } from './transport-probe.ts'
 
 /** Firefox delays a WebSocket by up to 60 s after others have failed, in any tab. In milliseconds. */
 const PATIENT_MS = 65_000
@@ -42,7 +42,7 @@ export class TransportSelector {
   #state: TransportState
   #cancelStableTimer: (() => void) | undefined
   #cancelProbeTimer: (() => void) | undefined
-  #probe: TransportProbe | undefined
+  #cancelProbe: (() => void) | undefined
   /** The current transport has been open for STABLE_MS. */
   #isStable = false
   #stopLearning: (() => void) | undefined
@@ -108,8 +108,7 @@ export class TransportSelector {
   close(): void {
     this.#cancelStableTimer?.()
     this.#cancelProbeTimer?.()
-    this.#probe?.cancel()
-    this.#probe = undefined
+    this.#cancelProbe?.()
     this.#isStable = false
     this.#stopLearning?.()
   }
@@ -161,7 +160,7 @@ export class TransportSelector {
       return
     }
     const done = (probed: ProbedTransport | undefined): void => {
-      this.#probe = undefined
+      this.#cancelProbe = undefined
       this.#ports.logger?.debug({ door: better, holds: probed !== undefined }, 'probed a better transport')
       if (probed === undefined) {
         this.#probeNext(others)
@@ -173,7 +172,7 @@ export class TransportSelector {
       this.#ports.moveTo(probed)
     }
     const openMs = better === 'websocket' && this.#choice.inconclusive ? PATIENT_MS : this.#ports.policy.timeoutMs
-    this.#probe = new TransportProbe({ ...this.#ports, done }, better, this.#ports.sample(), openMs)
+    this.#cancelProbe = probeTransport({ ...this.#ports, done }, better, this.#ports.sample(), openMs)
   }
 
   #apply(event: ChoiceEvent): void {

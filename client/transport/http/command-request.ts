@@ -16,39 +16,27 @@ export function sessionPath(session: string): string {
   return `/v1/sessions/${encodeURIComponent(session)}`
 }
 
+const ENDPOINTS: Readonly<Record<PostedCommand['type'], string>> = {
+  send: 'messages',
+  cancel: 'cancel',
+  'tool.claim': 'claim',
+  'tool.result': 'result',
+  'tool.decide': 'decision',
+  'tool.answer': 'answer',
+}
+
 /** @param tools of this client in the session: another node than the one that knows them may get the request */
 export function requestOf(command: PostedCommand, tools: readonly Tool[] = []): CommandRequest {
-  const key = { 'Idempotency-Key': command.id }
-  const at = sessionPath(command.session)
-  switch (command.type) {
-    case 'send': {
-      const { type: _, id: __, session: ___, trace, ...content } = command
-      const body = tools.length === 0 ? content : { ...content, tools: tools.map(({ name }) => name) }
-      // The feed delivers the answer's entries; the response only confirms the message.
-      return {
-        path: `${at}/messages`,
-        headers: { ...key, Prefer: 'respond-async', ...given({ traceparent: trace }) },
-        body,
-      }
-    }
-    case 'cancel': {
-      const { type: _, id: __, session: ___, ...body } = command
-      return { path: `${at}/cancel`, headers: key, body }
-    }
-    case 'tool.claim':
-      return { path: `${at}/tools/${encodeURIComponent(command.call)}/claim`, headers: key, body: {} }
-    case 'tool.result': {
-      const { type: _, id: __, session: ___, call, ...body } = command
-      return { path: `${at}/tools/${encodeURIComponent(call)}/result`, headers: key, body }
-    }
-    case 'tool.decide': {
-      const { type: _, id: __, session: ___, call, ...body } = command
-      return { path: `${at}/tools/${encodeURIComponent(call)}/decision`, headers: key, body }
-    }
-    case 'tool.answer': {
-      const { type: _, id: __, session: ___, call, ...body } = command
-      return { path: `${at}/tools/${encodeURIComponent(call)}/answer`, headers: key, body }
-    }
+  const { type, id, session, call, trace, ...body } = command as PostedCommand & { call?: string; trace?: string }
+  const about = call === undefined ? '' : `/tools/${encodeURIComponent(call)}`
+  const path = `${sessionPath(session)}${about}/${ENDPOINTS[type]}`
+  const headers = { 'Idempotency-Key': id }
+  if (type !== 'send') return { path, headers, body }
+  return {
+    path,
+    // The feed delivers the answer's entries; the response only confirms the message.
+    headers: { ...headers, Prefer: 'respond-async', ...given({ traceparent: trace }) },
+    body: tools.length === 0 ? body : { ...body, tools: tools.map(({ name }) => name) },
   }
 }
 
