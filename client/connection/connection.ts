@@ -49,10 +49,8 @@ export class Connection {
   /** Milliseconds by which the server's clock is ahead of this client's. */
   #serverAheadMs = 0
   #active: ActiveTransport | undefined
-  /** The closed transport, for which the server may still keep tool calls. The next one of its kind continues them. */
-  #previousTransport: Transport | undefined
-  /** The last open connection, once it is closed. */
-  #previousConnection: PreviousConnection | undefined
+  /** The transport before, closed: the server may still keep tool calls for it. The next one of its kind continues them. */
+  #previous: (ActiveTransport & PreviousConnection) | undefined
   #cancelTimer: (() => void) | undefined
   #unsubscribeWake: (() => void) | undefined
 
@@ -136,7 +134,7 @@ export class Connection {
 
   /** What to report about the previous connection. @param isRunning whether the session had an active run */
   resumption(isRunning: boolean): Resume | undefined {
-    return this.#previousConnection && resumption(this.#previousConnection, this.clock.now(), isRunning)
+    return this.#previous && resumption(this.#previous, this.clock.now(), isRunning)
   }
 
   /** Rejects the commands of a closed session, except its `detach`. @returns how many */
@@ -289,8 +287,7 @@ export class Connection {
     this.#apply({ ...welcome, type })
     this.logger?.debug({ node, connection, door }, type === 'moved' ? 'moved to a better transport' : 'connected')
     if (door === 'websocket' && this.#selector.hasAlternatives) preloadHttp(this.logger)
-    if (active.transport.releaseTools === undefined) this.#previousTransport?.releaseTools?.()
-    this.#previousTransport = undefined
+    if (active.transport.releaseTools === undefined) this.#previous?.transport.releaseTools?.()
     this.#checkHeartbeat(active)
     this.#handler.opened()
     for (const waiting of this.#queue.ready()) this.post(waiting)
@@ -371,7 +368,7 @@ export class Connection {
 
   #end(error: ParleyError): void {
     this.#closeActive()
-    this.#previousTransport?.releaseTools?.()
+    this.#previous?.transport.releaseTools?.()
     this.#selector.close()
     this.#unsubscribeWake?.()
     for (const cancel of this.#delays) cancel()
@@ -390,9 +387,7 @@ export class Connection {
     this.#active = undefined
     active.transport.close()
     // One that never opened offers no tools, and must not hide one that did.
-    if (active.kind === undefined) return
-    this.#previousConnection = { kind: active.kind, receivedAt: active.receivedAt }
-    this.#previousTransport = active.transport
+    if (active.kind !== undefined) this.#previous = { ...active, kind: active.kind }
   }
 
   #setTimer(ms: number, callback: () => void): void {

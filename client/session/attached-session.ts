@@ -60,7 +60,6 @@ export class AttachedSession implements Session {
   #notified: SessionView
   /** The id of the current attach. Frames before its `attached` belong to an earlier one. */
   #attach: string | undefined
-  #attached = false
   /** It has been attached before, over this or an earlier connection. */
   #hasRead = false
   #gapCount = 0
@@ -192,7 +191,6 @@ export class AttachedSession implements Session {
   opened(isNew = true): void {
     this.#cancelRetry?.()
     this.#attach = makeId('att')
-    this.#attached = false
     const tools = this.#tools.declarations()
     const { cursor, activeRun } = this.#state
     const resume = this.#hasRead && isNew ? this.#connection.resumption(activeRun !== undefined) : undefined
@@ -211,7 +209,6 @@ export class AttachedSession implements Session {
   lost(): void {
     this.#cancelRetry?.()
     this.#attach = undefined
-    this.#attached = false
     this.presence.lost()
     this.#update({ status: 'offline' })
   }
@@ -220,7 +217,6 @@ export class AttachedSession implements Session {
     if (this.#closed !== undefined) return
     this.#closed = error
     this.#cancelRetry?.()
-    this.#attached = false
     this.presence.ended(error)
     this.#runner.close(error)
     for (const watcher of [...this.#watchers]) watcher.ended?.(error)
@@ -237,8 +233,9 @@ export class AttachedSession implements Session {
 
   /** Applies a frame of this session. `flush` then notifies the listeners once for all frames of a message. */
   frame(frame: ServerFrame): void {
+    const { status } = this.#state
     if (frame.type === 'attached') this.#onAttached(frame.id, frame.reset === true, frame.role)
-    else if (!this.#attached) return
+    else if (status !== 'replaying' && status !== 'live') return
     else if (frame.type === 'entry') this.#entry(frame)
     else if (frame.type === 'live') this.#live(frame.cursor)
     else if (frame.type === 'presence') this.presence.frame(frame)
@@ -271,7 +268,6 @@ export class AttachedSession implements Session {
 
   #onAttached(id: string, reset: boolean, role: string): void {
     if (id !== this.#attach) return
-    this.#attached = true
     this.#hasRead = true
     this.#attachAttempts = 0
     if (reset) this.#startOver()

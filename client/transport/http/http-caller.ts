@@ -4,11 +4,14 @@ import type { Clock } from '../../client-options.ts'
 import { given } from '../../given.ts'
 import { failureOf, HttpFailure, hasMediaType } from './http-failure.ts'
 
+const JSON_TYPE = 'application/json'
+
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** The path after the server's address. */
   readonly path: string
-  readonly accept: string
+  /** Default: JSON. */
+  readonly accept?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: unknown
   /** Timeout of the answer, or of a stream's head, in milliseconds. */
@@ -125,14 +128,15 @@ export class HttpCaller {
       }
     }
     if (!response.ok) throw await failureOf(response)
-    if (response.status === 204 || hasMediaType(response, call.accept)) return response
+    const { accept = JSON_TYPE } = call
+    if (response.status === 204 || hasMediaType(response, accept)) return response
     await response.body?.cancel().catch(() => undefined)
-    throw new HttpFailure('intermediary', `Expected an answer of type ${call.accept}.`)
+    throw new HttpFailure('intermediary', `Expected an answer of type ${accept}.`)
   }
 
   #send(call: HttpCall, token: string | undefined, signal: AbortSignal): Promise<Response> {
     const { url, connection, client, readsOver } = this.#options
-    const { method, path, accept, headers, body, keepalive = false } = call
+    const { method, path, accept = JSON_TYPE, headers, body, keepalive = false } = call
     return this.#options.fetch(`${url}${path}`, {
       method,
       headers: {
@@ -143,7 +147,7 @@ export class HttpCaller {
           'Parley-Door': readsOver,
           Authorization: token === undefined ? undefined : `Bearer ${token}`,
           'Parley-Client': token === undefined ? client?.() : undefined,
-          'Content-Type': body === undefined ? undefined : 'application/json',
+          'Content-Type': body === undefined ? undefined : JSON_TYPE,
         }),
         ...headers,
       },

@@ -18,7 +18,7 @@ import {
   type TransportOptions,
 } from '../transport.ts'
 import { errorOf, isFinal, okOf, type PostedCommand, requestOf, sessionPath } from './command-request.ts'
-import { type HttpAnswer, HttpCaller } from './http-caller.ts'
+import { type HttpAnswer, type HttpCall, HttpCaller } from './http-caller.ts'
 import { HttpFailure } from './http-failure.ts'
 import { type FeedPorts, SessionFeed } from './session-feed.ts'
 
@@ -28,7 +28,6 @@ const COMMAND_MS = 20_000
 const PRESENCE_MS = 3_000
 /** Timeout of the last request, in milliseconds. */
 const DELETE_MS = 2_000
-const JSON_TYPE = 'application/json'
 
 interface Attachment {
   readonly feed: SessionFeed
@@ -105,12 +104,7 @@ export class HttpTransport implements Transport {
   }
 
   async #open(): Promise<void> {
-    const { body } = await this.#caller.json({
-      method: 'GET',
-      path: '/v1/hello',
-      accept: JSON_TYPE,
-      timeoutMs: COMMAND_MS,
-    })
+    const { body } = await this.#caller.json({ method: 'GET', path: '/v1/hello', timeoutMs: COMMAND_MS })
     if (!isWelcome(body)) throw new HttpFailure('intermediary', 'The answer to GET /v1/hello is not from Parley.')
     this.#welcome = body
     // The feeds detect silent streams themselves.
@@ -212,13 +206,8 @@ export class HttpTransport implements Transport {
     if (presence === undefined) return
     presence.isUnsent = false
     const path = `${sessionPath(session)}/presence`
-    const body = { state: presence.state }
-    const call = { method: 'POST', path, body, accept: JSON_TYPE, timeoutMs: PRESENCE_MS } as const
-    try {
-      await this.#caller.json(call)
-    } catch (error) {
-      this.#options.logger?.debug({ err: error, session }, 'failed to show presence')
-    }
+    const { state } = presence
+    await this.#try({ method: 'POST', path, body: { state }, timeoutMs: PRESENCE_MS }, 'failed to show presence')
   }
 
   /** Declares this client's tools in the session. Resolves when that is done, or is no longer necessary. */
@@ -289,7 +278,7 @@ export class HttpTransport implements Transport {
     body: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<HttpAnswer> {
-    const call = { method, path, body, headers, accept: JSON_TYPE, timeoutMs: COMMAND_MS }
+    const call = { method, path, body, headers, timeoutMs: COMMAND_MS }
     let isStarved = false
     // The streams of this and other pages may occupy all connections of the browser: free one.
     const cancel = this.#options.clock.after(this.#options.policy.timeoutMs, () => {
@@ -315,11 +304,21 @@ export class HttpTransport implements Transport {
 
   /** Releases this client's tool calls for others. If the request fails, the server releases them later. */
   async #deleteConnection(session: string): Promise<void> {
-    const call = { method: 'DELETE', path: this.#connectionPath(session), accept: JSON_TYPE, keepalive: true } as const
+    const call = {
+      method: 'DELETE',
+      path: this.#connectionPath(session),
+      keepalive: true,
+      timeoutMs: DELETE_MS,
+    } as const
+    await this.#try(call, 'failed to leave the session')
+  }
+
+  /** Makes a request on which nothing depends. */
+  async #try(call: HttpCall, problem: string): Promise<void> {
     try {
-      await this.#caller.json({ ...call, timeoutMs: DELETE_MS })
+      await this.#caller.json(call)
     } catch (error) {
-      this.#options.logger?.debug({ err: error, session }, 'failed to leave the session')
+      this.#options.logger?.debug({ err: error, path: call.path }, problem)
     }
   }
 

@@ -69,7 +69,7 @@ export class ServerRequests {
     path: string,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<unknown> {
-    const call = { method, path, headers, accept: 'application/json', timeoutMs: TIMEOUT_MS }
+    const call = { method, path, headers, timeoutMs: TIMEOUT_MS }
     for (let attempt = 1; ; attempt += 1) {
       this.#closing.signal.throwIfAborted()
       try {

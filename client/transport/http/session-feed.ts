@@ -7,6 +7,7 @@ import { NOT_AUTHENTICATED } from '@parley/protocol/close-code'
 import type { ReconnectPolicy } from '../../backoff.ts'
 import { backoff } from '../../backoff.ts'
 import type { Clock } from '../../client-options.ts'
+import { given } from '../../given.ts'
 import type { Door, DoorPolicy } from '../door.ts'
 import { STABLE_MS } from '../door.ts'
 import { hasFields } from '../frame-codec.ts'
@@ -159,7 +160,7 @@ export class SessionFeed {
   async #readStream(request: AbortController): Promise<void> {
     const { caller, clock, policy, heartbeatMs } = this.#ports
     const { signal } = request
-    const path = this.#path('merge=true&presence=1')
+    const path = this.#path({ merge: 'true' })
     const accept = 'text/event-stream'
     let live = false
     this.#stream = 'requested'
@@ -246,11 +247,10 @@ export class SessionFeed {
     const { policy, caller } = this.#ports
     const timeoutMs = waitS * 1_000 + policy.timeoutMs + policy.stallMs
     // With the tag, the poll also returns when presence changes.
-    const tag = this.#presenceTag === undefined ? '' : `&here=${encodeURIComponent(this.#presenceTag)}`
-    const path = this.#path(waitS > 0 ? `presence=1&wait=${waitS}${tag}` : 'presence=1')
+    const path = this.#path(waitS > 0 ? { wait: String(waitS), here: this.#presenceTag } : {})
     // A poll beside a stream is not a resume.
     const headers = this.#ports.usesStream ? {} : this.#resumeHeaders()
-    const { body } = await caller.json({ method: 'GET', path, accept: 'application/json', headers, timeoutMs, signal })
+    const { body } = await caller.json({ method: 'GET', path, headers, timeoutMs, signal })
     if (!isPage(body)) throw new HttpFailure('intermediary', 'The answer to a poll is not a page of entries.')
     return body
   }
@@ -264,11 +264,9 @@ export class SessionFeed {
     return resumeHeaders(resumption({ kind, receivedAt: this.#receivedAt }, clock.now(), isRunning))
   }
 
-  #path(query: string): string {
-    const { cursor } = this.#position
-    const after = cursor === undefined ? '' : `after=${encodeURIComponent(cursor)}`
-    const whole = [after, query].filter((part) => part !== '').join('&')
-    return `${sessionPath(this.#attach.session)}/events${whole === '' ? '' : `?${whole}`}`
+  #path(query: Readonly<Record<string, string | undefined>>): string {
+    const fields = given({ after: this.#position.cursor, presence: '1', ...query })
+    return `${sessionPath(this.#attach.session)}/events?${new URLSearchParams(fields as Record<string, string>)}`
   }
 
   /** @returns whether the rest must be requested again */
