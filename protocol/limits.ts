@@ -1,9 +1,9 @@
 // Limits of the protocol. Clients may rely on them, and `welcome` contains the values that a server configures.
 // Each limit has an error code or close code (PROTOCOL.md, Limits).
+import { FRAME_BYTES } from './subprotocol.ts'
 
 export const LIMITS = {
-  /** Bytes of one WebSocket message from a client; if exceeded: close 4413. */
-  frameBytes: 1024 * 1024,
+  frameBytes: FRAME_BYTES,
   /** Frames in one array. */
   batchFrames: 256,
   /** Nesting of arrays and objects in one message or body from a client; if exceeded: close 4400, or 400. */

@@ -1,7 +1,7 @@
 // WebSocketTransport: frames over one WebSocket. Frames of a closed socket are ignored.
 import type { ClientFrame, ServerFrame } from '@parley/protocol'
 import { mayReconnect } from '@parley/protocol/close-code'
-import { SUBPROTOCOLS } from '@parley/protocol/subprotocol'
+import { FRAME_BYTES, SUBPROTOCOLS } from '@parley/protocol/subprotocol'
 import { platformWebSocket } from '#platform'
 import { CLIENT_VERSION, socketUrl, type WebSocketLike } from '../../client-options.ts'
 import { makeId } from '../../make-id.ts'
@@ -27,8 +27,8 @@ export class WebSocketTransport implements Transport {
   /** The id of the unanswered `token` frame. */
   #renewal: string | undefined
   #closed = false
-  /** The server's limit of a message, in bytes, once it is known. */
-  #maxBytes = Number.POSITIVE_INFINITY
+  /** The server's limit of a message, in bytes. */
+  #maxBytes: number = FRAME_BYTES
 
   constructor(options: TransportOptions, handler: TransportHandler) {
     this.#options = options
@@ -103,7 +103,7 @@ export class WebSocketTransport implements Transport {
     if (!this.#welcomed) {
       const welcome = frames.find((frame) => frame.type === 'welcome')
       this.#welcomed = welcome !== undefined
-      this.#maxBytes = welcome?.limits.frameBytes ?? this.#maxBytes
+      this.#maxBytes = welcome?.limits.frameBytes ?? FRAME_BYTES
     }
     this.#deliver(frames.filter((frame) => !this.#isAboutToken(frame)))
   }
