@@ -12,14 +12,11 @@ export function platformWebSocket(): WebSocketConstructor {
 
 /** Calls back when the network returns or the page becomes visible. @returns a function that unsubscribes */
 export function onWake(callback: () => void): () => void {
-  const onVisible = (): void => {
-    if (globalThis.document?.visibilityState === 'visible') callback()
-  }
+  const unsubscribe = onVisibility('visible', callback)
   globalThis.addEventListener?.('online', callback)
-  globalThis.document?.addEventListener('visibilitychange', onVisible)
   return () => {
     globalThis.removeEventListener?.('online', callback)
-    globalThis.document?.removeEventListener('visibilitychange', onVisible)
+    unsubscribe()
   }
 }
 
@@ -30,8 +27,12 @@ export function isHidden(): boolean {
 
 /** Calls back when the page becomes hidden. @returns a function that unsubscribes */
 export function onHide(callback: () => void): () => void {
+  return onVisibility('hidden', callback)
+}
+
+function onVisibility(state: DocumentVisibilityState, callback: () => void): () => void {
   const onChange = (): void => {
-    if (isHidden()) callback()
+    if (globalThis.document?.visibilityState === state) callback()
   }
   globalThis.document?.addEventListener('visibilitychange', onChange)
   return () => globalThis.document?.removeEventListener('visibilitychange', onChange)

@@ -123,7 +123,7 @@ function sizeOf(chunks: readonly Rolldown.OutputChunk[]): Size {
   return { gzip: sum((code) => gzipSync(code)), brotli: sum((code) => brotliCompressSync(code)) }
 }
 
-/** A page that loads a part of itself on demand, for which Vite adds code of its own. */
+/** A page that loads a module on demand, for which Vite adds its own code. */
 const PAGE = `import('\0part')`
 const CLIENT = `import { ParleyClient } from '@parley/client'; console.log(ParleyClient)`
 const REACT = `import * as hooks from '@parley/react'; console.log(hooks)`

@@ -195,7 +195,5 @@ function withWaiting(calls: ReadonlyMap<string, CallView>, view: RunView): RunVi
 }
 
 function runOf(view: SessionView, id: string, message?: string): RunView {
-  const held = view.runs.get(id)
-  if (held !== undefined) return held
-  return run.newRun(id, message)
+  return view.runs.get(id) ?? run.newRun(id, message)
 }

@@ -87,9 +87,8 @@ export function openQuestion(call: CallView): QuestionView | undefined {
 /** @returns undefined for an event of an unknown call */
 export function applyCallEvent(call: CallView | undefined, event: ToolEvent): CallView | undefined {
   if (event.type === 'tool.called') {
-    const { claim: _, progress: __, ...kept } = call ?? {}
     const view: CallView = {
-      ...kept,
+      ...(call && unclaimed(call)),
       id: event.call,
       run: event.run,
       name: event.name,
@@ -133,15 +132,19 @@ export function applyCallEvent(call: CallView | undefined, event: ToolEvent): Ca
       questions: (call.questions ?? []).map((asked) => (asked.id === question ? { ...asked, answer } : asked)),
     }
   }
-  const { claim: _, progress: __, ...kept } = call
-  return event.error === undefined
-    ? { ...kept, status: 'completed', output: event.output, by: event.by }
-    : { ...kept, status: 'failed', error: event.error, by: event.by }
+  const { output, error, by } = event
+  return {
+    ...unclaimed(call),
+    ...(error === undefined ? { status: 'completed', output } : { status: 'failed', error }),
+    by,
+  }
 }
 
 /** The call after its run has ended without a result of it. */
 export function dropped(call: CallView): CallView {
-  if (isSettled(call)) return call
-  const { claim: _, progress: __, ...kept } = call
-  return { ...kept, status: 'dropped' }
+  return isSettled(call) ? call : { ...unclaimed(call), status: 'dropped' }
+}
+
+function unclaimed({ claim: _, progress: __, ...kept }: CallView): CallView {
+  return kept
 }

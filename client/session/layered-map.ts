@@ -23,9 +23,7 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
     const size = this.has(key) ? this.size : this.size + 1
     const layer = new Map(this.#layer).set(key, value)
     if (layer.size <= LAYER_MAX) return new LayeredMap(this.#base, layer, size)
-    const base = new Map(this.#base)
-    for (const [k, v] of layer) base.set(k, v)
-    return new LayeredMap(base, new Map<K, V>(), size)
+    return new LayeredMap(merged(this.#base, layer), new Map<K, V>(), size)
   }
 
   get(key: K): V | undefined {
@@ -36,17 +34,16 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
     return this.#layer.has(key) || this.#base.has(key)
   }
 
-  *entries(): MapIterator<[K, V]> {
-    for (const [key, value] of this.#base) yield [key, this.#layer.has(key) ? (this.#layer.get(key) as V) : value]
-    for (const [key, value] of this.#layer) if (!this.#base.has(key)) yield [key, value]
+  entries(): MapIterator<[K, V]> {
+    return merged(this.#base, this.#layer).entries()
   }
 
-  *keys(): MapIterator<K> {
-    for (const [key] of this.entries()) yield key
+  keys(): MapIterator<K> {
+    return merged(this.#base, this.#layer).keys()
   }
 
-  *values(): MapIterator<V> {
-    for (const [, value] of this.entries()) yield value
+  values(): MapIterator<V> {
+    return merged(this.#base, this.#layer).values()
   }
 
   [Symbol.iterator](): MapIterator<[K, V]> {
@@ -54,6 +51,12 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
   }
 
   forEach(callback: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
-    for (const [key, value] of this.entries()) callback(value, key, this)
+    for (const [key, value] of this) callback(value, key, this)
   }
+}
+
+function merged<K, V>(base: ReadonlyMap<K, V>, layer: ReadonlyMap<K, V>): Map<K, V> {
+  const all = new Map(base)
+  for (const [key, value] of layer) all.set(key, value)
+  return all
 }
