@@ -79,13 +79,17 @@ describe('the SDK and a real server', () => {
     }
     for (const [step, net] of [...nets, ...nets].entries()) {
       await reached(step, 4 + step * 4)
+      const reader = readers[step % nets.length] as ParleyClient
       // A drop has no effect on a client that is still connecting.
-      await until(readers[step % nets.length] as ParleyClient, ({ status }) => status === 'open')
+      await until(reader, ({ status }) => status === 'open')
       net.drop()
+      await until(reader, ({ status }) => status !== 'open')
     }
     for (const numbers of [40, 80]) {
       await reached(0, numbers)
+      await Promise.all(readers.map((reader) => until(reader, ({ status }) => status === 'open')))
       await server.kill()
+      await Promise.all(readers.map((reader) => until(reader, ({ status }) => status !== 'open')))
       await server.start()
     }
     expect(new Set(await Promise.all(texts))).toEqual(new Set([counted(count)]))
