@@ -111,10 +111,10 @@ interface InputProps {
   readonly onDone: (name: string | undefined) => void
 }
 
-/** Enter and leaving the field take the name, Escape does not. */
 /** Browsers lay out a text field as a whole. */
 const NAME_MAX = 256
 
+/** Enter and leaving the field take the name, Escape does not. */
 function NameInput({ label, onDone }: InputProps) {
   const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
     if (isInputMethodKey(event) || (event.key !== 'Enter' && event.key !== 'Escape')) return
