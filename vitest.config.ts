@@ -50,6 +50,7 @@ export default defineConfig({
           name: 'mocks',
           include: withMocks,
           exclude: outside,
+          testTimeout: 120_000,
           sequence: { groupOrder: 1 },
         },
       },

@@ -117,7 +117,10 @@ class FakeSocket implements WebSocketLike {
     const { type } = JSON.parse(String(data)) as { readonly type: string }
     const answer = type === 'hello' ? welcome(this.#browser.name()) : type === 'ping' ? { type: 'pong' } : undefined
     if (answer === undefined) return
-    setTimeout(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(answer) }), this.#browser.answerMs)
+    setTimeout(
+      () => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(answer) }),
+      this.#browser.answerMs,
+    )
   }
 
   close(): void {
