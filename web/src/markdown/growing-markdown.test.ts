@@ -167,6 +167,12 @@ describe('a growing Markdown text', () => {
     )
   })
 
+  it('ends although the parser tells a wrong start of a block', () => {
+    const text = '- \rnext\n'
+    expect(nodesOf(growMarkdown(NO_MARKDOWN, text, false)).map(({ type }) => type)).toEqual(['list', 'paragraph'])
+    expect(nodesOf(growMarkdown(NO_MARKDOWN, `before\n\n${text}\nafter`, false))).toHaveLength(4)
+  })
+
   it('never changes a complete block', () => {
     for (const step of [1, 3, 17]) {
       let before: GrowingMarkdown['complete'] = []

@@ -57,7 +57,8 @@ function nextBlocks(rest: string, at: number): Step {
   // until its second line is complete.
   const line = rest.indexOf('\n', start)
   const isDecided = line >= 0 && (nodes.at(-1)?.type !== 'table' || rest.includes('\n', line + 1))
-  if (nodes.length > 1 && isDecided) {
+  // After an empty list item that ends with a carriage return, the parser gives the next block the start of the list.
+  if (nodes.length > 1 && start > 0 && isDecided) {
     return { blocks: blocksOf(nodes.slice(0, -1), starts, rest.slice(0, start), at) }
   }
   if (rest.trim() === '') return { blocks: [] }
