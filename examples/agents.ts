@@ -20,6 +20,7 @@ interface Entry {
     readonly agent?: string
     readonly input?: { readonly message?: string }
     readonly child?: { readonly run: string }
+    readonly output?: readonly { readonly type: string; readonly text: string }[]
   }
 }
 
@@ -54,10 +55,13 @@ await withServer(
     let stopped = false
     for await (const event of entriesOf(url, session.id, run)) {
       if (event.type === 'tool.called' && event.child !== undefined) {
-        texts.set(event.child.run, '')
+        texts.set(event.child.run, texts.get(event.child.run) ?? '')
         if (event.input?.message?.includes('1000000') === true) endless = event.child.run
       }
-      if (event.type !== 'run.output' || event.run === run) continue
+      if (event.run === run) continue
+      // A reader that comes late gets the output so far, or that of a run which has ended, in one event.
+      if (event.output !== undefined) texts.set(event.run, event.output.map(({ text }) => text).join(''))
+      if (event.type !== 'run.output') continue
       texts.set(event.run, (texts.get(event.run) ?? '') + event.text)
       if (event.run !== endless || stopped) continue
       stopped = true
