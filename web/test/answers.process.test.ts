@@ -218,6 +218,7 @@ describe('an answer in Markdown', () => {
     await tab.send('slow code')
     const code = tab.page.locator('.answer code').first()
     await code.filter({ hasText: 'const name2 = 2' }).waitFor()
+    await code.locator('.hljs-keyword').nth(2).waitFor()
     expect(await tab.page.locator('.answer sup').textContent()).toBe('1')
     await code.evaluate((element) => {
       const range = document.createRange()
@@ -227,7 +228,7 @@ describe('an answer in Markdown', () => {
       let last: Node | null = null
       for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) last = node
       if (last === null) throw new Error('There is no text.')
-      document.getSelection()?.setBaseAndExtent(element, 0, last, 2)
+      document.getSelection()?.setBaseAndExtent(element, 0, last, last.textContent?.length ?? 0)
     })
     const selected = () => tab.page.evaluate(() => document.getSelection()?.toString() ?? '')
     const before = await selected()
