@@ -179,6 +179,7 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
     authenticator,
     origins,
     connections,
+    strangers,
     proxies,
     experiment,
     heartbeatMs,

@@ -105,7 +105,7 @@ export class Handshakes {
     handshake.drop()
     if (now - this.#loggedAt < LOG_MS) return
     this.#loggedAt = now
-    this.#logger.warn({ pending: this.#pending.size }, 'too many WebSockets without hello')
+    this.#logger.warn({ pending: this.#pending.size }, 'too many WebSockets of unknown users')
   }
 }
 

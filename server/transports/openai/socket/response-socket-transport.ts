@@ -1,30 +1,36 @@
-// The Responses API over WebSocket: GET /v1/responses with an upgrade. It knows the user before it accepts a socket, so that a refusal
-// has an HTTP status. Then it passes socket events on, supervises slow sockets, and ends them when the node shuts down.
+// The Responses API over WebSocket: GET /v1/responses with an upgrade. A socket is accepted at once, and its access token is verified
+// then, because uWS rarely closes sockets that are accepted after the handler has returned. The transport passes socket events on,
+// supervises slow sockets, and ends them when the node shuts down.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ReplyError } from '@parley/protocol'
 import type { Authenticator, Identity } from '../../../auth/authenticator.ts'
 import type { Experiment } from '../../../experiment/experiment.ts'
+import type { ByteBudget } from '../../../limit/byte-budget.ts'
 import type { ConnectionCount } from '../../../limit/connection-count.ts'
 import { OutboxFlusher } from '../../feed/outbox-flusher.ts'
 import type { TrustedProxies } from '../../http/client-address.ts'
-import { asReplyError, tooManyConnections } from '../../http/failure.ts'
+import { tooManyConnections } from '../../http/failure.ts'
 import type { HttpError } from '../../http/http-error.ts'
 import type { DrainNotice } from '../../http/http-exchange.ts'
 import { replyError } from '../../http/http-reply.ts'
 import { type OriginRules, originAllowed, originError } from '../../http/origin.ts'
 import type { HttpResponse, TemplatedApp, WebSocket } from '../../uws.ts'
+import { HANDSHAKE_LIMITS, Handshakes } from '../../websocket/handshakes.ts'
 import { Pinger } from '../../websocket/pinger.ts'
-import { readUpgrade, upgradeError } from '../../websocket/upgrade.ts'
+import { readUpgrade, type UpgradeRequest, upgradeError } from '../../websocket/upgrade.ts'
 import { idleSeconds } from '../../websocket/websocket-transport.ts'
 import { asOpenAiError } from '../openai-error.ts'
-import type { SocketClient } from './frame-exchange.ts'
-import { CLOSES, ResponseSocket, type ResponseSocketPorts } from './response-socket.ts'
+import { type Arrival, ArrivingSocket } from './arriving-socket.ts'
+import { ResponseSocket, type ResponseSocketPorts } from './response-socket.ts'
+import { CLOSES } from './socket-closes.ts'
 
 export interface ResponseSocketOptions extends Omit<ResponseSocketPorts, 'authenticated' | 'flush' | 'congested'> {
   readonly authenticator: Authenticator
   readonly origins: OriginRules
   /** Shared with all transports. */
   readonly connections: ConnectionCount
+  /** For messages of clients whose user is not known yet. */
+  readonly strangers: ByteBudget
   readonly proxies?: TrustedProxies | undefined
   readonly experiment?: Experiment | undefined
   readonly heartbeatMs: number
@@ -45,7 +51,7 @@ export interface ResponseSockets {
 
 /** The user data of a socket. A single property, because uWS copies each property onto the socket's own object. */
 interface SocketData {
-  state: SocketClient | ResponseSocket
+  state: Arrival | ArrivingSocket | ResponseSocket
 }
 
 /** uWS can only drop the connection at its own limit. A message in between gets an error. */
@@ -58,9 +64,15 @@ const LINGER_MS = 12_000
 
 export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOptions): ResponseSockets {
   const { limits, logger, origins, connections: count, authenticator, gate, experiment, stallMs } = options
+  const arriving = new Set<ArrivingSocket>()
   const all = new Set<ResponseSocket>()
   const slow = new Set<ResponseSocket>()
   const pinger = new Pinger(options.heartbeatMs)
+  const handshakes = new Handshakes(logger, {
+    ...HANDSHAKE_LIMITS,
+    bytes: options.strangers.max,
+    messageBytes: limits.messageBytes + EXCESS_BYTES,
+  })
   let draining: DrainNotice | undefined
   let watch: NodeJS.Timeout | undefined
   let whenEmpty: (() => void) | undefined
@@ -87,12 +99,30 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
     watch = undefined
   }
 
-  /** @throws ReplyError */
-  async function identify(token: string | undefined, address: string): Promise<Identity> {
-    refuseByRate(gate?.waitOfAddress(address))
-    const identity = await authenticator.authenticate(token)
-    refuseByRate(gate?.waitOfUser(authenticator.required ? identity.user : undefined))
-    return identity
+  /** Does not reject. */
+  async function identify(socket: WebSocket<SocketData>, arrival: ArrivingSocket): Promise<void> {
+    try {
+      const identity = await authenticator.authenticate(arrival.client.token)
+      const refusal = rateError(gate?.waitOfUser(authenticator.required ? identity.user : undefined))
+      if (refusal !== undefined) throw refusal
+      if (!arrival.isClosed) welcome(socket, arrival, identity)
+    } catch (error) {
+      if (!(error instanceof ReplyError)) logger.error({ err: error }, 'failed to verify an access token')
+      if (!arrival.isClosed) arrival.refuse(error)
+    }
+  }
+
+  function welcome(socket: WebSocket<SocketData>, arrival: ArrivingSocket, identity: Identity): void {
+    const { address, trace } = arrival.client
+    const client = { identity, address, trace, experiment: experiment?.assign(identity.user, undefined) }
+    const own = new ResponseSocket(ports, socket, client)
+    socket.getUserData().state = own
+    arriving.delete(arrival)
+    handshakes.delete(arrival)
+    all.add(own)
+    pinger.add(own)
+    if (draining !== undefined) own.goAway(draining)
+    for (const { data, isBinary } of arrival.take()) own.receive(data, isBinary)
   }
 
   app.ws<SocketData>('/v1/responses', {
@@ -104,8 +134,8 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
     upgrade(response, request, context) {
       const invalid = upgradeError(request)
       const upgrade = readUpgrade(response, request, options.proxies)
-      const { address, trace, token } = upgrade
-      const refusal = invalid ?? refusalOf(upgrade.origin, upgrade.host)
+      const { key, extensions, address, token, trace } = upgrade
+      const refusal = invalid ?? refusalOf(upgrade)
       if (refusal !== undefined) {
         refuse(response, refusal)
         return
@@ -116,40 +146,22 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
         refuse(response, tooManyConnections(entered))
         return
       }
-      let isAborted = false
-      response.onAborted(() => {
-        isAborted = true
-        count.leave(address)
-      })
-      identify(token, address).then(
-        (identity) => {
-          if (isAborted) return
-          const client = { identity, address, trace, experiment: experiment?.assign(identity.user, undefined) }
-          response.cork(() => {
-            response.upgrade<SocketData>({ state: client }, upgrade.key, '', upgrade.extensions, context)
-          })
-        },
-        (error: unknown) => {
-          if (!(error instanceof ReplyError)) logger.error({ err: error }, 'failed to verify an access token')
-          if (isAborted) return
-          count.leave(address)
-          refuse(response, asReplyError(error))
-        },
-      )
+      response.upgrade<SocketData>({ state: { address, token, trace } }, key, '', extensions, context)
     },
 
     open(socket) {
       const data = socket.getUserData()
-      if (data.state instanceof ResponseSocket) return
-      const own = new ResponseSocket(ports, socket, data.state)
-      data.state = own
-      all.add(own)
-      pinger.add(own)
-      if (draining !== undefined) own.goAway(draining)
+      if (isSocket(data.state)) return
+      const arrival = new ArrivingSocket(socket, data.state, options)
+      data.state = arrival
+      arriving.add(arrival)
+      handshakes.add(arrival)
+      void identify(socket, arrival)
     },
 
     message(socket, message, isBinary) {
-      socketOf(socket)?.receive(message, isBinary)
+      const { state } = socket.getUserData()
+      if (isSocket(state)) state.receive(message, isBinary)
     },
 
     drain(socket) {
@@ -161,23 +173,29 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
     },
 
     close(socket) {
-      const own = socketOf(socket)
-      const { state } = socket.getUserData()
-      const { address } = state instanceof ResponseSocket ? state.client : state
-      if (own?.hasEnded === true) setTimeout(() => count.leave(address), LINGER_MS).unref()
+      const { state: own } = socket.getUserData()
+      if (!isSocket(own)) return
+      const { address } = own.client
+      if (own.hasEnded) setTimeout(() => count.leave(address), LINGER_MS).unref()
       else count.leave(address)
-      if (own === undefined) return
+      own.closed()
+      if (own instanceof ArrivingSocket) {
+        arriving.delete(own)
+        handshakes.delete(own)
+        return
+      }
       pinger.remove(own)
       all.delete(own)
       slow.delete(own)
-      own.closed()
       if (all.size === 0) whenEmpty?.()
     },
   })
 
-  function refusalOf(origin: string, host: string): HttpError | ReplyError | undefined {
+  function refusalOf({ origin, host, address, token = '' }: UpgradeRequest): HttpError | ReplyError | undefined {
     if (draining !== undefined) return new ReplyError('going_away')
-    return originAllowed(origins, origin, host) ? undefined : originError(origins, origin)
+    if (!originAllowed(origins, origin, host)) return originError(origins, origin)
+    if (authenticator.required && token === '') return new ReplyError('unauthenticated')
+    return rateError(gate?.waitOfAddress(address))
   }
 
   function refuse(response: HttpResponse, error: HttpError | ReplyError): void {
@@ -186,7 +204,7 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
 
   return {
     get connections() {
-      return all.size
+      return all.size + arriving.size
     },
 
     get unsentBytes() {
@@ -213,14 +231,18 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       draining ??= { reason: 'the node is shutting down', withinMs: 0 }
       clearInterval(watch)
       pinger.close()
-      for (const socket of [...all]) socket.end(CLOSES.restart, draining.reason)
+      handshakes.close()
+      for (const socket of [...arriving, ...all]) socket.end(CLOSES.restart, draining.reason)
     },
   }
 }
 
-/** @throws ReplyError rate_limited */
-function refuseByRate(waitMs = 0): void {
-  if (waitMs > 0) throw new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs })
+function rateError(waitMs = 0): ReplyError | undefined {
+  return waitMs > 0 ? new ReplyError('rate_limited', undefined, { retryAfterMs: waitMs }) : undefined
+}
+
+function isSocket(state: SocketData['state']): state is ArrivingSocket | ResponseSocket {
+  return state instanceof ResponseSocket || state instanceof ArrivingSocket
 }
 
 function socketOf(socket: WebSocket<SocketData>): ResponseSocket | undefined {

@@ -1,5 +1,8 @@
 // The Responses API over WebSocket: several responses on one socket, cuts, cancelling, steering, and refusals.
-import { SignJWT } from 'jose'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { demoText } from '../../../model/demo-answer.ts'
@@ -340,6 +343,68 @@ describe('a refusal', () => {
     for (let at = 0; at < 5; at += 1) client.create(SHORT)
     expect(await client.nextOf('error')).toMatchObject({ status: 429 })
     expect(await brief.closed).toBe(1008)
+  })
+})
+
+describe('before the access token is verified', () => {
+  /** A server whose public key is there from `answer` on. */
+  async function waiting(): Promise<{ connect(): Promise<ResponseSocketClient>; answer(status: number): void }> {
+    const { publicKey, privateKey } = await generateKeyPair('ES256')
+    const keys = JSON.stringify({ keys: [await exportJWK(publicKey)] })
+    let answer: (status: number) => void = () => undefined
+    const status = new Promise<number>((resolve) => {
+      answer = resolve
+    })
+    const issuer = createServer((_, response) => {
+      void status.then((code) => response.writeHead(code, { 'Content-Type': 'application/json' }).end(keys))
+    })
+    await once(issuer.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void issuer.close())
+    const url = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`
+    const server = await OpenAiHarness.open({ PARLEY_JWKS_URL: url })
+    onTestFinished(() => server.close())
+    const signed = await new SignJWT({ sub: 'ada' })
+      .setProtectedHeader({ alg: 'ES256' })
+      .setExpirationTime('1h')
+      .sign(privateKey)
+    return { answer, connect: () => connect(server, { Authorization: `Bearer ${signed}` }) }
+  }
+
+  it('messages wait, and are then answered in their order', async () => {
+    const { connect: open, answer } = await waiting()
+    const client = await open()
+    for (const count of [2, 4]) client.create(`/demo count=${count} rate=0`)
+    client.socket.ping()
+    await once(client.socket, 'pong')
+    expect(client.events).toEqual([])
+    answer(200)
+    for (let at = 0; at < 2; at += 1) expect(await client.nextEnd()).toMatchObject({ type: 'response.completed' })
+    expect(client.text()).toBe('0 10 1 2 3')
+  })
+
+  it('a client may send only a little', async () => {
+    const { connect: open } = await waiting()
+    const many = await open()
+    for (let at = 0; at < 33; at += 1) many.create(SHORT)
+    const large = await open()
+    for (let at = 0; at < 2; at += 1) large.create('x'.repeat(3_000_000))
+    for (const client of [many, large]) {
+      expect(await client.nextOf('error')).toMatchObject({ status: 503, error: { code: 'unavailable' } })
+      expect(await client.closed).toBe(1013)
+    }
+  })
+
+  it.each([
+    ['an invalid token', 'wrong', 401, 1008],
+    ['no keys to verify it with', undefined, 503, 1013],
+  ])('%s ends the socket with an error', async (_, wrong, status, code) => {
+    const { connect: open, answer } = await waiting()
+    const client = wrong === undefined ? await open() : await connect(closed, { Authorization: `Bearer ${wrong}` })
+    client.create(SHORT)
+    answer(500)
+    expect(await client.nextOf('error')).toMatchObject({ status })
+    expect(await client.closed).toBe(code)
+    expect(client.events).toHaveLength(1)
   })
 })
 

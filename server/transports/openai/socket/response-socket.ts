@@ -24,16 +24,8 @@ import { FrameExchange, type FrameSocket, type SocketClient } from './frame-exch
 import { type CancelFrame, type CreateFrame, ResponseFrame, type SteerFrame, streamIdIn } from './response-frames.ts'
 import { type Current, type Lane, ResponseLanes } from './response-lanes.ts'
 import { SteerError, steerResponse } from './response-steer.ts'
+import { CLOSES } from './socket-closes.ts'
 import { WarmUps } from './warm-ups.ts'
-
-/** Close codes of RFC 6455 and its registry: OpenAI's clients know which of these allow a reconnect. */
-export const CLOSES = {
-  unsupported: 1003,
-  refused: 1008,
-  internal: 1011,
-  restart: 1012,
-  later: 1013,
-} as const
 
 export interface ResponseSocketPorts {
   readonly openAi: OpenAiPorts

@@ -19,9 +19,6 @@ export interface SocketEvent {
   readonly steer?: { readonly previous_response_id: string; readonly input?: unknown }
 }
 
-/** uWS rarely closes a socket within `upgrade`, which a client sees as a cut. Then it connects again. */
-const ATTEMPTS = 5
-
 const ENDS = /^(response\.(completed|incomplete|failed)|error)$/
 
 export class ResponseSocketClient {
@@ -43,19 +40,10 @@ export class ResponseSocketClient {
 
   /** @param origin such as `http://127.0.0.1:8080` @throws if the server refuses the upgrade: `Unexpected server response: 401` */
   static async open(origin: string, headers: Readonly<Record<string, string>> = {}): Promise<ResponseSocketClient> {
-    for (let attempt = 1; ; attempt += 1) {
-      const socket = new WebSocket(`${origin.replace('http', 'ws')}/v1/responses`, { headers })
-      const client = new ResponseSocketClient(socket)
-      await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
-      if (attempt === ATTEMPTS || !(await client.#isCut())) return client
-    }
-  }
-
-  /** Whether the server has closed the connection, without a close frame, before it answers a ping. */
-  async #isCut(): Promise<boolean> {
-    const isAnswered = new Promise<false>((resolve) => this.socket.once('pong', () => resolve(false)))
-    this.socket.ping()
-    return Promise.race([isAnswered, this.closed.then((code) => code === 1006)])
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/v1/responses`, { headers })
+    const client = new ResponseSocketClient(socket)
+    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
+    return client
   }
 
   create(input: unknown, more: object = {}): void {
