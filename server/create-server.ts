@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { authConfigOf } from './assembly/auth-config.ts'
 import { checkOpenFiles } from './assembly/open-files.ts'
-import { openLimits } from './assembly/open-limits.ts'
+import { openLimits, userConcurrency } from './assembly/open-limits.ts'
 import { openMcp } from './assembly/open-mcp.ts'
 import { exposeMetrics, openMetrics } from './assembly/open-metrics.ts'
 import { openModels } from './assembly/open-models.ts'
@@ -180,6 +180,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
     },
     node: config.node,
     concurrency: config.runConcurrency,
+    userConcurrency: userConcurrency(config),
     maxStalls: MAX_STALLS,
     maxAttempts: MAX_ATTEMPTS,
     logger,

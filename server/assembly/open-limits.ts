@@ -38,6 +38,19 @@ export interface Limits {
   close(): Promise<void>
 }
 
+/** The part of a node's runs that one user may have by default. Undefined without users. */
+function fairShare({ jwtSecret, jwtSecretFile, jwksUrl, runConcurrency }: Config): number | undefined {
+  // Without authentication, everybody is the same user.
+  const hasUsers = [jwtSecret, jwtSecretFile, jwksUrl].some((key) => key !== undefined)
+  return hasUsers ? Math.max(1, Math.floor(runConcurrency / 2)) : undefined
+}
+
+/** The most runs of one user that this node drives at the same time, including child runs. Undefined: any number. */
+export function userConcurrency(config: Config): number | undefined {
+  const share = fairShare(config)
+  return share === undefined ? undefined : Math.max(share, config.userRuns ?? 0)
+}
+
 export function openLimits(config: Config, { usage, runNotices, logger }: LimitsPorts): Limits {
   const { userRate, userBurst, addressRate, addressBurst, userRuns, userBudget, sessionBudget, jwtLimitsClaim } = config
   const gate = new CommandGate({
@@ -45,10 +58,7 @@ export function openLimits(config: Config, { usage, runNotices, logger }: Limits
     address: addressRate === undefined ? undefined : { perSecond: addressRate, burst: addressBurst },
   })
   const hasClaims = jwtLimitsClaim !== undefined
-  // Without authentication, everybody is the same user.
-  const hasUsers = [config.jwtSecret, config.jwtSecretFile, config.jwksUrl].some((key) => key !== undefined)
-  const share = hasUsers ? Math.max(1, Math.floor(config.runConcurrency / 2)) : undefined
-  const most = userRuns ?? share
+  const most = userRuns ?? fairShare(config)
   const runQuota = hasClaims || most !== undefined ? new RunQuota({ most, notices: runNotices }) : undefined
   const hasBudgets = hasClaims || userBudget !== undefined || sessionBudget !== undefined
   const writer = `${config.node}-${randomBytes(6).toString('hex')}`

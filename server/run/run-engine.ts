@@ -1,34 +1,27 @@
 // RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. It keeps no state that is not in the
 // log, so another engine can continue a run after this one died.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ERRORS, parseCursor, type RelayedRequest, ReplyError } from '@parley/protocol'
-import { lateSteerRun } from '@parley/protocol/make-id'
+import { ERRORS, type RelayedRequest, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { appendImpliedEnds, compactRun, endRun } from '../session/commands/end-run.ts'
 import { offerQueuedRuns } from '../session/commands/send.ts'
-import { messageIdsOf } from '../session/run-report.ts'
 import type { SessionCache } from '../session/session-cache.ts'
 import type { SessionReplica } from '../session/session-replica.ts'
-import { impliedChildEnd, isChild, mayStart, topRun } from '../session/state/child-runs.ts'
+import { topRun } from '../session/state/child-runs.ts'
 import type { RunRecord } from '../session/state/run-record.ts'
-import { findCommand, findRun, type SessionState } from '../session/state/session-state.ts'
+import { findCommand, findRun } from '../session/state/session-state.ts'
 import type { TranscriptWriter } from '../session/transcript/transcript-writer.ts'
 import { StorageError } from '../store/ports/errors.ts'
-import {
-  type Delivery,
-  DeliveryLost,
-  type Idle,
-  type RunQueue,
-  type RunSubscription,
-} from '../store/ports/run-queue.ts'
+import type { Delivery, Idle, RunQueue, RunSubscription } from '../store/ports/run-queue.ts'
 import type { SessionLog } from '../store/ports/session-log.ts'
 import type { ServerTool } from '../tool/define-tool.ts'
 import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { type Agents, agentNameOf, isHanded, type RunAgent, runAgent } from './agent/agents.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
+import { FairShare } from './fair-share.ts'
 import type { RelayPort } from './relayed/relayed-calls.ts'
 import { AnswerLost } from './relayed/take-over.ts'
 import {
@@ -42,6 +35,18 @@ import {
 import type { RunBudgets } from './run-budget.ts'
 import { RunDriver } from './run-driver.ts'
 import type { RunLimits } from './run-limits.ts'
+import {
+  authorOf,
+  isDue,
+  isLateSteer,
+  isShared,
+  isSteering,
+  isWanted,
+  messageArrives,
+  messageOf,
+  OUTAGE_MS,
+  waitForEnd,
+} from './run-turn.ts'
 
 export interface RunEngineOptions {
   readonly log: SessionLog
@@ -60,6 +65,8 @@ export interface RunEngineOptions {
   readonly node: string
   /** The maximum of concurrent runs, without those that wait for an earlier run, a person, or a tool. */
   readonly concurrency: number
+  /** The maximum of concurrent runs of one user on this node, including child runs. Default: any number. */
+  readonly userConcurrency?: number | undefined
   /** The run fails after this many drivers in a row were lost without any output. */
   readonly maxStalls: number
   /** The maximum of drivers of one run. */
@@ -91,17 +98,11 @@ export interface RunEngine {
   stop(drainMs: number): Promise<void>
 }
 
-/** Nearly every message that is stored after its offer arrives within this time (ms). */
-const SOON_MS = 250
-/** The longest wait (ms) of a stopped driver for the entry that explains it. */
-const STOPPED_WAIT_MS = 10_000
-/** A handler retries for this long (ms) while the log is unavailable; then the queue redelivers the run. */
-const OUTAGE_MS = 10 * 60_000
-
 export function createRunEngine(options: RunEngineOptions): RunEngine {
   const { log, runs, sessions, transcripts, logger } = options
   const stopping = new AbortController()
   const count = options.metrics && new CompletionMetrics(options.metrics, options.isRead)
+  const share = options.userConcurrency === undefined ? undefined : new FairShare(options.userConcurrency)
   let taking: RunSubscription | undefined
   let active = 0
   let whenIdle: (() => void) | undefined
@@ -133,8 +134,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
 
   async function trackActive(session: SessionReplica, run: string, work: () => Promise<void>): Promise<void> {
     const { activeRuns } = options
-    const message = findRun(session.state, run)?.message
-    const user = session.state.messages.find(({ event }) => event.id === message)?.event.author
+    const user = authorOf(session.state, findRun(session.state, run)?.message)
     if (activeRuns === undefined || user === undefined) return work()
     activeRuns.began(user, run)
     try {
@@ -195,8 +195,35 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     }
     // A run that has not started goes to another node.
     stopping.signal.throwIfAborted()
-    await drive(session, record, delivery, signal, idle)
+    const user = authorOf(session.state, topRun(session.state, record).message)
+    if (share === undefined || user === undefined) await drive(session, record, delivery, signal, idle)
+    else if (!share.enter(user)) await idle(placeOrEnd(share, user, session, run, signal))
+    else {
+      try {
+        await drive(session, record, delivery, signal, share.idle(user, idle, signal))
+      } finally {
+        share.leave(user)
+      }
+    }
     return false
+  }
+
+  /** Waits until the user has a place for the run, or the run needs none. */
+  async function placeOrEnd(
+    share: FairShare,
+    user: string,
+    session: SessionReplica,
+    run: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const over = new AbortController()
+    const left = AbortSignal.any([signal, stopping.signal, over.signal])
+    try {
+      const ended = session.until((state) => (isWanted(state, run) ? undefined : true), left)
+      await Promise.race([share.free(user, left), ended])
+    } finally {
+      over.abort()
+    }
   }
 
   /** Closes the request to the provider, which nobody needs. A later driver may have asked for its response, but not started. */
@@ -260,7 +287,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
   /** The agents for a run. */
   function agentsFor(session: SessionReplica, record: RunRecord, credentials: string | undefined) {
     const top = topRun(session.state, record)
-    const message = session.state.messages.find(({ event }) => event.id === top.message)?.event
+    const message = messageOf(session.state, top.message)
     const sender = {
       credentials,
       author: message?.author,
@@ -316,82 +343,4 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       taking?.close()
     },
   }
-}
-
-/** It is this run's turn, or it has ended or does not exist. */
-function isDue(state: SessionState, run: string): boolean {
-  if (state.open[0]?.id === run) return true
-  const record = findRun(state, run)
-  if (record === undefined || record.phase === 'ended') return true
-  return isChild(record) && (mayStart(state, record) || impliedChildEnd(state, record) !== undefined)
-}
-
-/** Whether the run's message is in the log, or arrives soon. The offer of a repeated command may have no message. */
-async function messageArrives(
-  log: SessionLog,
-  session: SessionReplica,
-  { run, command }: Delivery,
-  signal: AbortSignal,
-  waitMs: number,
-): Promise<boolean> {
-  const arrives = async (ms: number): Promise<boolean> => {
-    try {
-      const seen = (state: SessionState) =>
-        findRun(state, run) ?? state.deleted ?? (isSteering(state, command) || undefined)
-      await session.until(seen, signal, ms)
-      return true
-    } catch (error) {
-      if (signal.aborted || session.lost !== undefined) throw error
-      return false
-    }
-  }
-  // This node may learn of the message late, so compare with the head of the log.
-  const isKnown = async (): Promise<boolean> => {
-    const head = parseCursor(await log.head(session.id))?.seq ?? 0
-    const isCaughtUp = (state: SessionState): true | undefined =>
-      state.seq >= head || findRun(state, run) !== undefined ? true : undefined
-    await session.until(isCaughtUp, signal, OUTAGE_MS)
-    return findRun(session.state, run) !== undefined
-  }
-  if ((await arrives(Math.min(waitMs, SOON_MS))) || (await isKnown())) return true
-  // A stored message that names another run was sent twice; the other run answers it.
-  if ((await log.last(session.id, `in.${command}`)) === 0 && (await arrives(waitMs))) return true
-  return isKnown()
-}
-
-/**
- * Whether a steering message was too late for its run and got a run of its own. Keeps the offer until this is known, because other
- * participants may assume that the run is queued.
- */
-async function isLateSteer(session: SessionReplica, { run, command }: Delivery, signal: AbortSignal): Promise<boolean> {
-  if (run !== lateSteerRun(command)) return false
-  await session.until((state) => (isSteering(state, command) ? undefined : true), signal)
-  return findRun(session.state, run) !== undefined
-}
-
-/** Whether somebody else than the author of its message has steered the run. */
-function isShared(state: SessionState, run: string, author: string | undefined): boolean {
-  const record = findRun(state, run)
-  const ids = record === undefined ? undefined : messageIdsOf(record)
-  return state.messages.some(({ event }) => ids?.has(event.id) === true && event.author !== author)
-}
-
-/** Whether the message waits to be taken by an active run. */
-function isSteering(state: SessionState, message: string): boolean {
-  return state.open.some((record) => record.steers.includes(message))
-}
-
-/**
- * Waits until the session shows why the driver stopped: the run has ended, or another driver has it.
- * @param epoch attempt of the stopped driver, or of the previous one if it never started
- * @throws DeliveryLost if another driver has the run
- */
-async function waitForEnd(session: SessionReplica, run: string, epoch: number): Promise<void> {
-  const outcome = (state: SessionState): 'ended' | 'taken' | undefined => {
-    const record = findRun(state, run)
-    if (record === undefined || record.phase === 'ended') return 'ended'
-    return record.epoch > epoch ? 'taken' : undefined
-  }
-  const how = await session.until(outcome, undefined, STOPPED_WAIT_MS)
-  if (how === 'taken') throw new DeliveryLost()
 }

@@ -128,6 +128,8 @@ export interface HarnessOptions {
   readonly leaseMs?: number
   /** Maximum number of runs that work at the same time. */
   readonly concurrency?: number
+  /** The same for one user. */
+  readonly userConcurrency?: number
   /** Tests may change them between `close` and `open`. */
   readonly agents?: ReadonlyMap<string, Agent>
   /** Sessions have members and roles. */
@@ -196,6 +198,7 @@ export class EngineHarness {
       limits: { ...RUN_LIMITS, ...limits },
       node: 'n1',
       concurrency: this.#options.concurrency ?? 1_000,
+      userConcurrency: this.#options.userConcurrency,
       maxStalls: 3,
       maxAttempts: 50,
       logger,
@@ -220,8 +223,8 @@ export class EngineHarness {
     rmSync(this.path, { recursive: true, force: true })
   }
 
-  async send(session: string, text: string, more: Partial<Send> = {}) {
-    return this.service.send({ type: 'send', id: makeId('c'), session, content: text, ...more }, CALLER)
+  async send(session: string, text: string, more: Partial<Send> = {}, caller = CALLER) {
+    return this.service.send({ type: 'send', id: makeId('c'), session, content: text, ...more }, caller)
   }
 
   /** Resolves with the first matching event, past or future. */
