@@ -29,6 +29,8 @@ const DECISIONS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'run_active',
   'run_not_found',
   'session_not_found',
+  // All declared tools together, or all deleted responses.
+  'too_large',
   'too_many_members',
   'tool_not_declared',
 ])

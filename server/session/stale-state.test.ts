@@ -64,9 +64,9 @@ class LaggingLog implements SessionLog {
   }
 }
 
-function nodeOn({ transcripts, runs, log: inner }: JetStreamStores) {
+function nodeOn({ transcripts, runs, log: inner }: JetStreamStores, open = false) {
   const log = new LaggingLog(inner)
-  return { log, ...testService({ log, transcripts, runs }, { open: false }) }
+  return { log, ...testService({ log, transcripts, runs }, { open }) }
 }
 
 type Node = ReturnType<typeof nodeOn>
@@ -82,7 +82,7 @@ beforeAll(async () => {
   server = await NatsServer.start()
   harness = await JetStreamHarness.open(server)
   others = [await harness.join(), await harness.join()]
-  ;[a, b, c] = [harness.stores, ...others].map(nodeOn) as [Node, Node, Node]
+  ;[a, b, c] = [harness.stores, ...others].map((stores) => nodeOn(stores)) as [Node, Node, Node]
 })
 afterAll(async () => {
   for (const { sessions } of [a, b, c]) sessions.close()
@@ -238,6 +238,24 @@ describe('a node that lags behind', () => {
     await a.service.rename('u', ANN, 'two')
     await b.service.rename('u', ANN, 'one')
     expect((await state()).title).toBe('one')
+  })
+
+  it('accepts a tool as soon as there is room for it, also without members', async () => {
+    const stores = [harness.stores, ...others]
+    const [one, two] = stores.map((each) => nodeOn(each, true)) as [Node, Node]
+    const tool = (n: number, size: number): Tool => ({
+      name: `tool_${n}`,
+      description: 'd'.repeat(size),
+      inputSchema: SCHEMA,
+    })
+    for (let n = 1; n <= 8; n += 1) await one.service.attach('x', ANN, [tool(n, 125_000)])
+    const lease = await two.sessions.retain('x')
+    await expect(two.service.attach('x', ANN, [tool(9, 125_000)])).rejects.toMatchObject({ code: 'too_large' })
+    two.log.hold()
+    await one.service.attach('x', ANN, [tool(1, 10)])
+    await two.service.attach('x', ANN, [tool(9, 125_000)])
+    lease.release()
+    for (const { sessions } of [one, two]) sessions.close()
   })
 
   it('cancels the run that is active now, not the one that was', async () => {
