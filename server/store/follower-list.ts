@@ -4,29 +4,59 @@ import type { Logger } from 'pino'
 import type { Entry } from './ports/entry.ts'
 import type { Follower, Subscription } from './ports/session-log.ts'
 
-interface Member {
+const NONE: readonly never[] = []
+
+/** One object for a follower, because an idle session has little more. */
+class Member implements Subscription {
   readonly follower: Follower
-  closed: boolean
+  readonly #list: FollowerList
+  closed = false
+
+  constructor(follower: Follower, list: FollowerList) {
+    this.follower = follower
+    this.#list = list
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.#list.remove(this)
+  }
+}
+
+export interface FollowerListOwner {
+  readonly logger: Logger
+  /** A follower has closed its subscription. */
+  userLeft(): void
 }
 
 export class FollowerList {
-  readonly #logger: Logger
+  readonly #owner: FollowerListOwner
   /** Replaced on each change, never mutated: a delivery in progress iterates over the old list. */
-  #members: readonly Member[] = []
+  #members: readonly Member[] = NONE
+  #size = 0
 
-  constructor(logger: Logger) {
-    this.#logger = logger
+  constructor(owner: FollowerListOwner) {
+    this.#owner = owner
+  }
+
+  /** Followers that have not closed their subscription, also after `fail`. */
+  get size(): number {
+    return this.#size
   }
 
   add(follower: Follower): Subscription {
-    const member: Member = { follower, closed: false }
+    const member = new Member(follower, this)
     this.#members = [...this.#members, member]
-    return {
-      close: () => {
-        member.closed = true
-        this.#members = this.#members.filter((other) => other !== member)
-      },
-    }
+    this.#size += 1
+    return member
+  }
+
+  /** For its members only. */
+  remove(member: Member): void {
+    this.#members = this.#members.filter((other) => other !== member)
+    this.#size -= 1
+    this.#owner.userLeft()
   }
 
   deliver(entries: readonly Entry[]): void {
@@ -40,7 +70,7 @@ export class FollowerList {
   /** Reports to all followers that the log cannot continue, and removes them. */
   fail(error: Error): void {
     for (const { follower } of this.#open()) this.#guarded(() => follower.lost?.(error))
-    this.#members = []
+    this.#members = NONE
   }
 
   *#open(): Generator<Member> {
@@ -51,7 +81,7 @@ export class FollowerList {
     try {
       call()
     } catch (error) {
-      this.#logger.error({ err: error }, 'a follower threw')
+      this.#owner.logger.error({ err: error }, 'a follower threw')
     }
   }
 }

@@ -6,12 +6,15 @@ interface Waiter {
   readonly resolve: () => void
 }
 
+const NONE: readonly Waiter[] = []
+
 export class SequenceWaiters {
-  #waiters: Waiter[] = []
+  /** Shared while there are none: many sessions are idle. */
+  #waiters = NONE
 
   wait(seq: Seq): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiters.push({ seq, resolve })
+      this.#waiters = [...this.#waiters, { seq, resolve }]
     })
   }
 
@@ -19,7 +22,8 @@ export class SequenceWaiters {
   reached(position: Seq): void {
     if (this.#waiters.length === 0) return
     const ready = this.#waiters.filter(({ seq }) => seq <= position)
-    this.#waiters = this.#waiters.filter(({ seq }) => seq > position)
+    const others = this.#waiters.filter(({ seq }) => seq > position)
+    this.#waiters = others.length === 0 ? NONE : others
     for (const { resolve } of ready) resolve()
   }
 }

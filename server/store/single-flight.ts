@@ -1,24 +1,25 @@
-// SingleFlight: callers share one execution of the work. Callers arriving mid-run share the next run, because the
+// SingleFlight: callers share one execution of some work. Callers arriving mid-run share the next run, because the
 // current one may have started before the change that they want to see.
 
 export class SingleFlight {
-  readonly #work: () => Promise<void>
-  #running: Promise<void> = Promise.resolve()
+  #running: Promise<void> | undefined
   #next: Promise<void> | undefined
 
-  constructor(work: () => Promise<void>) {
-    this.#work = work
+  /** Resolves or rejects like an execution of the work that starts after this call. @param work always the same */
+  run(work: () => Promise<void>): Promise<void> {
+    this.#next ??= this.#runNext(work)
+    return this.#next
   }
 
-  /** Resolves or rejects like an execution of the work that starts after this call. */
-  run(): Promise<void> {
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#running = this.#next as Promise<void>
-        this.#next = undefined
-        return this.#work()
-      })
-    return this.#next
+  async #runNext(work: () => Promise<void>): Promise<void> {
+    await this.#running?.catch(() => undefined)
+    const own = this.#next
+    this.#running = own
+    this.#next = undefined
+    try {
+      await work()
+    } finally {
+      if (this.#running === own) this.#running = undefined
+    }
   }
 }

@@ -101,15 +101,7 @@ export class LmdbLog implements SessionLog {
   readonly #pacer = new CommitPacer()
   readonly #timers: NodeJS.Timeout[] = []
   /** Removes the purged entries from the journal's files: those of all purges up to now. */
-  readonly #cleanJournal = new SingleFlight(async () => {
-    await this.#options.journal.finishSegment()
-    // Its newest file may be removed below.
-    await this.#options.environment.write(() => this.#state.tables.meta.put('segment', 0), true)
-    await this.checkpoint()
-    // If an earlier checkpoint already had everything, this one did not release the finished segment.
-    this.#releaseJournal((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)
-    await this.#options.journal.removeSpares()
-  })
+  readonly #cleaning = new SingleFlight()
   #loop: Promise<void> | undefined
   #running: Promise<void> | undefined
   #checkpointing: Promise<void> | undefined
@@ -199,7 +191,7 @@ export class LmdbLog implements SessionLog {
         ? purgeAll(this.#state, session, this.#releaseJournal)
         : purgeExcept(this.#state, session, keep),
     )
-    await this.#cleanJournal.run()
+    await this.#cleaning.run(() => this.#cleanJournal())
   }
 
   sweep(): Promise<void> {
@@ -251,6 +243,16 @@ export class LmdbLog implements SessionLog {
   #enqueue(append: Append): void {
     if (this.#closed || !this.#queue.push(append)) throw new StorageError('unavailable')
     this.#wake()
+  }
+
+  async #cleanJournal(): Promise<void> {
+    await this.#options.journal.finishSegment()
+    // Its newest file may be removed below.
+    await this.#options.environment.write(() => this.#state.tables.meta.put('segment', 0), true)
+    await this.checkpoint()
+    // If an earlier checkpoint already had everything, this one did not release the finished segment.
+    this.#releaseJournal((this.#state.groups[0]?.first ?? this.#state.last + 1) - 1)
+    await this.#options.journal.removeSpares()
   }
 
   readonly #releaseJournal = (to: Seq): void => this.#options.journal.release(to)

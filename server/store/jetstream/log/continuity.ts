@@ -19,7 +19,7 @@ export interface ReadRange {
 export class Continuity {
   readonly #recent: RecentEntries
   /** Compacted subjects whose rollup has not arrived yet. */
-  readonly #awaitingRollup = new Set<string>()
+  #awaitingRollup: Set<string> | undefined
 
   /** @param recent the delivered entries after its floor; entries up to the floor count as delivered */
   constructor(recent: RecentEntries) {
@@ -31,7 +31,7 @@ export class Continuity {
     const { seq, prev, subject, rollup } = entry
     if (seq <= at) return this.has(seq, subject) ? 'seen' : 'late'
     if (rollup) return 'next'
-    if (this.#awaitingRollup.size > 0 && this.#awaitingRollup.has(subject)) return 'seen'
+    if (this.#awaitingRollup?.has(subject) === true) return 'seen'
     return prev === 0 || this.has(prev, subject) ? 'next' : 'gap'
   }
 
@@ -40,17 +40,20 @@ export class Continuity {
     const verdict = this.judge(entry, at)
     const missing = verdict === 'gap' ? entry.prev : entry.seq
     if ((verdict !== 'gap' && verdict !== 'late') || missing <= read.from || missing > read.to) return verdict
+    this.#awaitingRollup ??= new Set()
     this.#awaitingRollup.add(entry.subject)
     return 'seen'
   }
 
   /** Whether an entry and its predecessors on the subject were delivered, or a rollup replaces them now or later. */
   has(seq: Seq, subject: string): boolean {
-    return seq <= this.#recent.floor || this.#recent.knows(seq, subject) || this.#awaitingRollup.has(subject)
+    return seq <= this.#recent.floor || this.#recent.knows(seq, subject) || this.#awaitingRollup?.has(subject) === true
   }
 
   /** Called for each delivered entry. */
   delivered({ rollup, subject }: Entry): void {
-    if (rollup && this.#awaitingRollup.size > 0) this.#awaitingRollup.delete(subject)
+    if (!rollup || this.#awaitingRollup === undefined) return
+    this.#awaitingRollup.delete(subject)
+    if (this.#awaitingRollup.size === 0) this.#awaitingRollup = undefined
   }
 }

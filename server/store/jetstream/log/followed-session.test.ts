@@ -19,8 +19,7 @@ it('withholds the newest entries of a run whose older entries were compacted dur
     tip: async () => tip,
     between: () => new Promise<Between>((resolve) => answers.push(resolve)),
   } as unknown as SessionSource
-  const followed = new FollowedSession({
-    session: 's',
+  const followed = new FollowedSession('s', {
     source,
     budget: new CacheBudget(),
     logger: createLogger('silent', 'test'),

@@ -6,44 +6,46 @@
 // While it is checking, it buffers live messages; messages beyond the buffer's limit are read from the log instead.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { FollowerList } from '../../follower-list.ts'
+import { FollowerList, type FollowerListOwner } from '../../follower-list.ts'
 import type { Entry, Seq } from '../../ports/entry.ts'
 import { CursorLost, StorageError } from '../../ports/errors.ts'
 import type { Follower, Subscription } from '../../ports/session-log.ts'
 import { SequenceWaiters } from '../../sequence-waiters.ts'
 import { SingleFlight } from '../../single-flight.ts'
+import { extendCache } from './cache-extension.ts'
 import { Continuity, type ReadRange } from './continuity.ts'
 import { PendingEntries } from './pending-entries.ts'
 import type { CacheBudget, RecentEntries } from './recent-entries.ts'
 import type { Stored } from './record.ts'
 import type { SessionSource, StoredBatch } from './session-source.ts'
 
-export interface FollowedSessionOptions {
-  readonly session: string
+/** What all followed sessions share. */
+export interface FollowedSessionPorts {
   readonly source: SessionSource
   readonly budget: CacheBudget
   readonly logger: Logger
   /** Runs the work when NATS is connected and one of the slots that all followed sessions share is free. */
   readonly withSlot: <T>(work: () => Promise<T>) => Promise<T>
   /** Called when the last user has released it, and when it has ended. */
-  readonly onIdle: () => void
+  readonly onIdle: (followed: FollowedSession) => void
 }
 
 const RETRY_MS = [50, 200, 1_000, 5_000] as const
 /** Time for a stored entry to be republished to this node, before it is read from the log. */
 const LATE_MS = 100
 
-export class FollowedSession {
+export class FollowedSession implements FollowerListOwner {
   readonly session: string
-  readonly #options: FollowedSessionOptions
+  readonly #ports: FollowedSessionPorts
   readonly #recent: RecentEntries
   readonly #continuity: Continuity
   #state: 'checking' | 'live' | 'lost' | 'closed' = 'checking'
   #failure: Error | undefined
   #opened = false
   #position: Seq = 0
-  /** The position at the last two calls of `rememberPosition`. Later entries may follow an undetected loss. */
-  #earlierPositions: readonly [Seq, Seq] = [0, 0]
+  /** The position at the last call of `rememberPosition`, and at the one before. Later entries may follow an undetected loss. */
+  #lastPosition: Seq = 0
+  #earlierPosition: Seq = 0
   /** The position after which the next check reads the log; undefined if none is due. */
   #checkFrom: Seq | undefined = 0
   #lastRead: ReadRange = { from: 0, to: 0 }
@@ -54,17 +56,21 @@ export class FollowedSession {
   readonly #followers: FollowerList
   #users = 0
   readonly #waiters = new SequenceWaiters()
-  #liveWaiters: (() => void)[] = []
-  readonly #confirming = new SingleFlight(() => this.#confirm())
-  #extending: Promise<unknown> = Promise.resolve()
+  readonly #liveWaiters: (() => void)[] = []
+  readonly #confirming = new SingleFlight()
+  #extending: Promise<unknown> | undefined
   #active = true
 
-  constructor(options: FollowedSessionOptions) {
-    this.session = options.session
-    this.#options = options
-    this.#recent = options.budget.open(0)
+  constructor(session: string, ports: FollowedSessionPorts) {
+    this.session = session
+    this.#ports = ports
+    this.#recent = ports.budget.open(0)
     this.#continuity = new Continuity(this.#recent)
-    this.#followers = new FollowerList(options.logger)
+    this.#followers = new FollowerList(this)
+  }
+
+  get logger(): Logger {
+    return this.#ports.logger
   }
 
   get position(): Seq {
@@ -80,7 +86,7 @@ export class FollowedSession {
   }
 
   get isUsed(): boolean {
-    return this.#users > 0
+    return this.#users > 0 || this.#followers.size > 0
   }
 
   /** Whether entries arrived since the last check of the tip. */
@@ -98,7 +104,7 @@ export class FollowedSession {
       const from = this.#accept(stored)
       if (from === undefined) return
       this.#buffer(stored)
-      this.#options.logger.info({ seq: stored.entry.seq, at: this.#position }, 'gap in a followed session, refetching')
+      this.#ports.logger.info({ seq: stored.entry.seq, at: this.#position }, 'gap in a followed session, refetching')
       this.recheck(from)
     } else if (this.#state === 'checking') this.#buffer(stored)
   }
@@ -118,7 +124,7 @@ export class FollowedSession {
 
   /** Also compares the entries that were delivered in the last seconds. */
   recheckRecent(): void {
-    this.recheck(this.#earlierPositions[0])
+    this.recheck(this.#earlierPosition)
   }
 
   disconnected(): void {
@@ -134,7 +140,9 @@ export class FollowedSession {
   /** Called every few seconds. */
   rememberPosition(): void {
     // Before a check has finished, the position is not confirmed.
-    if (this.#state === 'live') this.#earlierPositions = [this.#earlierPositions[1], this.#position]
+    if (this.#state !== 'live') return
+    this.#earlierPosition = this.#lastPosition
+    this.#lastPosition = this.#position
   }
 
   /** Resolves when it is live. @throws StorageError, CursorLost when it has ended */
@@ -145,7 +153,7 @@ export class FollowedSession {
 
   /** Resolves when everything that the leader had at the call is delivered. @throws StorageError, CursorLost */
   confirm(): Promise<void> {
-    return this.#confirming.run()
+    return this.#confirming.run(() => this.#confirm())
   }
 
   /** Resolves when the position has reached the number, or this session has ended. */
@@ -177,9 +185,13 @@ export class FollowedSession {
         if (!used) return
         used = false
         this.#users -= 1
-        if (this.#users === 0) this.#options.onIdle()
+        this.userLeft()
       },
     }
+  }
+
+  userLeft(): void {
+    if (!this.isUsed) this.#ports.onIdle(this)
   }
 
   /** The cached entries after a position, up to the newest; undefined if some must be read from the log. */
@@ -194,21 +206,17 @@ export class FollowedSession {
 
   /** Reads older entries into the cache, for one caller at a time. @returns whether they fit @throws StorageError */
   async extend(after: Seq): Promise<boolean> {
-    const mine = this.#extending.catch(ignore).then(() => this.#extend(after))
+    const before = this.#extending ?? Promise.resolve()
+    const mine = before
+      .catch(ignore)
+      .then(() => extendCache(this.#ports, this.session, this.#recent, after, () => this.confirm()))
     this.#extending = mine
     return mine
   }
 
   /** Adds a follower. Call it in the turn in which the follower received everything up to the position. */
   add(follower: Follower): Subscription {
-    const added = this.#followers.add(follower)
-    const use = this.use()
-    return {
-      close: () => {
-        added.close()
-        use.close()
-      },
-    }
+    return this.#followers.add(follower)
   }
 
   deliverTo(follower: Follower, entries: readonly Entry[]): void {
@@ -231,10 +239,10 @@ export class FollowedSession {
     this.#state = state
     this.#failure = error
     this.#pending.clear()
-    this.#options.budget.closed(this.#recent)
+    this.#ports.budget.closed(this.#recent)
     this.#waiters.reached(Number.POSITIVE_INFINITY)
     for (const resolve of this.#liveWaiters.splice(0)) resolve()
-    this.#options.onIdle()
+    this.#ports.onIdle(this)
   }
 
   /** Delivers the entry if it is next. @returns the position from which to read the log first, if there is a gap */
@@ -253,7 +261,7 @@ export class FollowedSession {
 
   // Later entries were already delivered, so the followers cannot receive this one in order.
   #tooLate(seq: Seq): CursorLost {
-    this.#options.logger.warn({ seq, at: this.#position }, 'gap in a followed session detected too late')
+    this.#ports.logger.warn({ seq, at: this.#position }, 'gap in a followed session detected too late')
     return new CursorLost('trimmed')
   }
 
@@ -276,7 +284,7 @@ export class FollowedSession {
     if (this.#isChecking) return
     this.#isChecking = true
     this.#runChecks().catch((error: unknown) => {
-      this.#options.logger.error({ err: error }, 'failed to read a followed session')
+      this.#ports.logger.error({ err: error }, 'failed to read a followed session')
       this.fail(new StorageError('unavailable', error))
     })
   }
@@ -287,7 +295,7 @@ export class FollowedSession {
       // A recheck that is requested during the read runs afterwards.
       this.#checkFrom = undefined
       try {
-        await this.#options.withSlot(() => this.#readLog(from))
+        await this.#ports.withSlot(() => this.#readLog(from))
         tries = 0
         this.#checkFrom ??= this.#goLive()
       } catch (error) {
@@ -303,16 +311,18 @@ export class FollowedSession {
 
   /** Delivers everything that the leader has after a position. */
   async #readLog(from: Seq): Promise<void> {
-    const { source, session } = this.#options
+    const { source } = this.#ports
     // Messages republished from here on are buffered; any that did not fit before are below the tip, and are read.
     this.#pending.begin()
-    const tip = await source.tip(session)
+    const tip = await source.tip(this.session)
     this.#active = false
     // If no entry is left, the next one may still refer to a trimmed one.
-    if (!this.#opened) return this.#open(tip > 0 ? tip : await source.trimmed(session, 0))
+    if (!this.#opened) return this.#open(tip > 0 ? tip : await source.trimmed(this.session, 0))
     if (tip < this.#position) await this.#checkHistory()
     let to = tip
-    for await (const batch of source.replay(session, from, tip, (seq, subject) => this.#continuity.has(seq, subject))) {
+    for await (const batch of source.replay(this.session, from, tip, (seq, subject) =>
+      this.#continuity.has(seq, subject),
+    )) {
       if (!this.isUsable) return
       this.#deliverBatch(batch)
       to = Math.max(to, batch.position)
@@ -338,9 +348,9 @@ export class FollowedSession {
 
   /** Called if the leader's tip is below the position: entries were trimmed, or lost. @throws CursorLost */
   async #checkHistory(): Promise<void> {
-    const { source, session, logger } = this.#options
-    const trimmed = await source.trimmed(session, 0)
-    if (trimmed >= this.#position || (await source.tip(session)) >= this.#position) return
+    const { source, logger } = this.#ports
+    const trimmed = await source.trimmed(this.session, 0)
+    if (trimmed >= this.#position || (await source.tip(this.session)) >= this.#position) return
     logger.error({ at: this.#position }, 'delivered entries are gone: the log was lost or restored')
     throw new CursorLost('beyond')
   }
@@ -348,7 +358,8 @@ export class FollowedSession {
   #open(tip: Seq): void {
     this.#opened = true
     this.#position = tip
-    this.#earlierPositions = [tip, tip]
+    this.#lastPosition = tip
+    this.#earlierPosition = tip
     this.#recent.add([], tip)
     this.#recent.clear()
     this.#lastRead = { from: tip, to: tip }
@@ -373,23 +384,10 @@ export class FollowedSession {
   async #confirm(): Promise<void> {
     for (;;) {
       await this.live()
-      const tip = await this.#options.source.tip(this.session)
+      const tip = await this.#ports.source.tip(this.session)
       await this.catchUp(tip)
       if (this.#position >= tip) return
     }
-  }
-
-  async #extend(after: Seq): Promise<boolean> {
-    const { source, session, budget } = this.#options
-    const floor = this.#recent.floor
-    if (after >= floor) return true
-    const found = await source.between(session, after, floor, budget.limits.sessionBytes)
-    if (found === undefined) return false
-    // A run was compacted during the read, so its older entries no longer exist. Nobody may see its newest entries
-    // before the rollup that replaces them all.
-    if (found.compacted) await this.confirm()
-    // Meanwhile the cache may have evicted entries.
-    return this.#recent.floor === floor && this.#recent.extend(found.entries, after)
   }
 }
 

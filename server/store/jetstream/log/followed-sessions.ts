@@ -1,11 +1,16 @@
 // FollowedSessions: the sessions that this node follows, each with a core NATS subscription on its republished
 // subjects. It detects lost messages, which core NATS does not report, and compares the sessions with the log.
-import type { Msg, NatsConnection, Subscription as NatsSubscription } from '@nats-io/transport-node'
+import type {
+  Msg,
+  NatsConnection,
+  Subscription as NatsSubscription,
+  SubscriptionOptions,
+} from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { StorageError } from '../../ports/errors.ts'
-import { FollowedSession } from './followed-session.ts'
+import { FollowedSession, type FollowedSessionPorts } from './followed-session.ts'
 import { CacheBudget, type CacheLimits } from './recent-entries.ts'
-import type { Stored } from './record.ts'
+import type { LogSubjects, Stored } from './record.ts'
 import type { SessionSource } from './session-source.ts'
 
 export interface FollowLimits {
@@ -74,6 +79,9 @@ export class FollowedSessions {
   readonly #options: FollowedSessionsOptions
   readonly #limits: FollowLimits
   readonly #budget: CacheBudget
+  readonly #ports: FollowedSessionPorts
+  /** By the subjects of a partition: what all its subscriptions share. */
+  readonly #receivers: ReadonlyMap<LogSubjects, SubscriptionOptions>
   readonly #tracked = new Map<string, Tracked>()
   readonly #waitingForSlot: (() => void)[] = []
   readonly #timer: NodeJS.Timeout
@@ -86,6 +94,19 @@ export class FollowedSessions {
     this.#options = options
     this.#limits = { ...FOLLOW_LIMITS, ...options.limits }
     this.#budget = new CacheBudget(options.cache)
+    this.#ports = {
+      source: options.source,
+      budget: this.#budget,
+      logger: options.logger,
+      withSlot: (work) => this.#withSlot(work),
+      onIdle: (followed) => this.#idle(followed),
+    }
+    this.#receivers = new Map(
+      options.source.homes.map(({ subjects }) => [
+        subjects,
+        { callback: (_, message) => this.#receive(subjects.ofLive(message.subject).session, message) },
+      ]),
+    )
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -109,28 +130,11 @@ export class FollowedSessions {
     const known = this.#tracked.get(session)
     if (known !== undefined) return { followed: known.followed, isNew: false }
     if (this.#closed) throw new StorageError('unavailable')
-    const { connection, source, logger, decode } = this.#options
-    const followed = new FollowedSession({
-      session,
-      source,
-      budget: this.#budget,
-      logger,
-      withSlot: (work) => this.#withSlot(work),
-      onIdle: () => this.#idle(session, followed),
-    })
+    const { connection, source } = this.#options
+    const followed = new FollowedSession(session, this.#ports)
     if (this.#awaySince !== undefined) followed.disconnected()
-    const subscription = connection.subscribe(source.home(session).subjects.liveAll(session), {
-      callback: (_, message) => {
-        try {
-          const stored = decode(session, message)
-          if (stored !== undefined) followed.receive(stored)
-        } catch (error) {
-          // An entry of a newer version, or a defect. Only this session ends.
-          logger.error({ err: error }, 'failed to decode an entry of a followed session')
-          followed.fail(new StorageError('unavailable', error))
-        }
-      },
-    })
+    const { subjects } = source.home(session)
+    const subscription = connection.subscribe(subjects.liveAll(session), this.#receivers.get(subjects))
     const now = performance.now()
     this.#tracked.set(session, { followed, subscription, idleAt: now, checkedAt: now })
     followed.start()
@@ -183,10 +187,24 @@ export class FollowedSessions {
     }
   }
 
-  #idle(session: string, followed: FollowedSession): void {
-    const tracked = this.#tracked.get(session)
+  #receive(session: string, message: Msg): void {
+    const followed = this.get(session)
+    if (followed === undefined) return
+    const { decode, logger } = this.#options
+    try {
+      const stored = decode(session, message)
+      if (stored !== undefined) followed.receive(stored)
+    } catch (error) {
+      // An entry of a newer version, or a defect. Only this session ends.
+      logger.error({ err: error }, 'failed to decode an entry of a followed session')
+      followed.fail(new StorageError('unavailable', error))
+    }
+  }
+
+  #idle(followed: FollowedSession): void {
+    const tracked = this.#tracked.get(followed.session)
     if (tracked?.followed !== followed) return
-    if (!followed.isUsable) this.#remove(session, tracked)
+    if (!followed.isUsable) this.#remove(followed.session, tracked)
     else tracked.idleAt = performance.now()
   }
 
