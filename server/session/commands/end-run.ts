@@ -30,9 +30,9 @@ export async function endRun(
   let hasChildren = false
   const propose = (state: SessionState): Proposal | undefined => {
     const record = findRun(state, run)
-    if (record === undefined || record.phase === 'ended') return undefined
-    hasChildren = openChildren(state, run).length > 0
-    if (hasChildren) return undefined
+    const isOpen = record !== undefined && record.phase !== 'ended'
+    hasChildren = isOpen && openChildren(state, run).length > 0
+    if (!isOpen || hasChildren) return undefined
     const event: RunEnded = {
       type: 'run.ended',
       run,
