@@ -1,4 +1,5 @@
 // Which access tokens are valid, and for which user.
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -73,7 +74,7 @@ describe('with a secret', () => {
 
 test('a short secret is refused', () => {
   expect(() => createAuthenticator({ jwtSecret: 'x'.repeat(31) })).toThrow(
-    'jwtSecret must have at least 32 bytes. To create one, run: openssl rand -hex 32',
+    'jwtSecret must be text of at least 32 bytes. To create one, run: openssl rand -hex 32',
   )
 })
 
@@ -148,6 +149,11 @@ describe('with a file of secrets', () => {
     rmSync(file)
     time += 1_000
     expect(await keys()).toEqual([older])
+    // A pipe without a writer would never end.
+    execFileSync('mkfifo', [file])
+    time += 1_000
+    expect(await keys()).toEqual([older])
+    rmSync(file)
     writeFileSync(file, newer)
     time += 1_000
     expect(await keys()).toEqual([newer])
@@ -174,11 +180,14 @@ describe('with a file of secrets', () => {
     expect(lines.slice(1)).toEqual(['failed to read the secret file; access tokens cannot be verified'])
   })
 
-  test('an empty or missing file, or one with a short secret, means unavailable, not unauthenticated', async () => {
+  test('an empty or missing file, or one with a short or binary secret, means unavailable, not unauthenticated', async () => {
     for (const [path, text] of [
       [join(folder, 'none'), ''],
       [file, '\n'],
       [file, 'x'.repeat(31)],
+      // Not UTF-8: decoded, it would have 48 bytes that anybody knows.
+      [file, Buffer.alloc(16, 0x80)],
+      [file, `# A comment that is longer than a secret.\n${older}`],
     ] as const) {
       writeFileSync(file, text)
       const { authenticate } = createAuthenticator({ jwtSecretFile: path })

@@ -19,17 +19,20 @@ export interface SecretFileOptions {
 const CHECK_MS = 1_000
 /** RFC 7518, section 3.2: a key for HS256 has at least the size of the hash. A shorter one can be guessed from one token. */
 const SECRET_MIN_BYTES = 32
-export const SECRET_RULE = `must have at least ${SECRET_MIN_BYTES} bytes. To create one, run: openssl rand -hex 32`
+export const SECRET_RULE = `must be text of at least ${SECRET_MIN_BYTES} bytes. To create one, run: openssl rand -hex 32`
+/** What decoders put in place of bytes that are not UTF-8: everybody knows it, so it protects nothing. */
+const REPLACEMENT = '\ufffd'
 
 export function isSecret(text: string): boolean {
-  return Buffer.byteLength(text) >= SECRET_MIN_BYTES
+  return Buffer.byteLength(text) >= SECRET_MIN_BYTES && !text.includes(REPLACEMENT)
 }
 
 export async function readSecrets(path: string): Promise<readonly Uint8Array[]> {
   const lines = (await readFile(path, 'utf8')).split('\n').map((line) => line.trim())
   if (lines.every((line) => line === '')) throw new Error('the file contains no secret')
-  const short = lines.findIndex((line) => line !== '' && !isSecret(line))
-  if (short !== -1) throw new Error(`the secret in line ${short + 1} ${SECRET_RULE}`)
+  const wrong = lines.findIndex((line) => line !== '' && (line.startsWith('#') || !isSecret(line)))
+  if (lines[wrong]?.startsWith('#')) throw new Error(`line ${wrong + 1} is a comment, which the file cannot have`)
+  if (wrong !== -1) throw new Error(`the secret in line ${wrong + 1} ${SECRET_RULE}`)
   const encoder = new TextEncoder()
   return lines.filter((line) => line !== '').map((line) => encoder.encode(line))
 }
@@ -44,8 +47,10 @@ export function secretsIn(path: string, options: SecretFileOptions = {}): Secret
 
   async function check(): Promise<readonly Uint8Array[]> {
     try {
-      const { mtimeMs, size, ino } = await stat(path)
-      const found = `${mtimeMs} ${size} ${ino}`
+      const file = await stat(path)
+      // A pipe, which may serve the start, would never end when it is read again.
+      if (secrets !== undefined && !file.isFile()) throw new Error('it is no longer a file')
+      const found = `${file.mtimeMs} ${file.size} ${file.ino}`
       if (secrets === undefined || found !== version) secrets = await readSecrets(path)
       version = found
       if (hasFailed) logger?.info({ file: path }, 'reading the secret file works again')

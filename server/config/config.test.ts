@@ -96,11 +96,25 @@ test('PARLEY_MCP_URL needs an audience for everything else, and one key for all 
 
 test('a secret of less than 32 bytes is refused, with the command that creates one', async () => {
   // RFC 7518, section 3.2. Bytes count, not characters.
-  const rule = 'must have at least 32 bytes. To create one, run: openssl rand -hex 32.'
+  const rule = 'must be text of at least 32 bytes. To create one, run: openssl rand -hex 32.'
   expect(await problems({ PARLEY_JWT_SECRET: 'x'.repeat(31) })).toEqual([`PARLEY_JWT_SECRET ${rule}`])
   expect(await load({ PARLEY_JWT_SECRET: 'é'.repeat(16) })).toMatchObject({ jwtSecret: 'é'.repeat(16) })
   put('parley.config.json', '{"jwtSecret": "x"}')
   expect(await problems()).toEqual([`jwtSecret in parley.config.json ${rule}`])
+  // Bytes that are not UTF-8 reach the process as U+FFFD, so anybody would know the secret.
+  expect(await problems({ PARLEY_JWT_SECRET: '\ufffd'.repeat(16) })).toContain(`PARLEY_JWT_SECRET ${rule}`)
+})
+
+test('a blank variable, or a secret that a module leaves undefined, does not count as unset', async () => {
+  expect(await problems({ PARLEY_JWT_SECRET: '  ' })).toEqual([
+    'PARLEY_JWT_SECRET is blank: remove it, or give it a value.',
+  ])
+  expect(await load({ PARLEY_JWT_SECRET: '' })).toMatchObject({ jwtSecret: undefined })
+  put('other.mjs', 'export default { port: process.env.NONE, jwksUrl: process.env.NONE, jwtSecret: process.env.NONE }')
+  expect(await problems({ PARLEY_CONFIG: 'other.mjs' })).toEqual([
+    'jwtSecret in other.mjs is undefined: remove it, or give it a value.',
+    'jwksUrl in other.mjs is undefined: remove it, or give it a value.',
+  ])
 })
 
 test('an invalid experiment is refused with its problem, in the environment and in a file', async () => {
@@ -234,7 +248,7 @@ describe('a configuration that a program has made', () => {
   }
 
   test('is checked like variables and files, before the server starts', async () => {
-    const secret = 'jwtSecret must have at least 32 bytes. To create one, run: openssl rand -hex 32.'
+    const secret = 'jwtSecret must be text of at least 32 bytes. To create one, run: openssl rand -hex 32.'
     expect(await refused({ jwtSecret: 'x' })).toEqual([secret])
     expect(await refused({ credentialsKey: 'x' })).toHaveLength(1)
     expect(await refused({ port: 70_000, role: 'worker' })).toHaveLength(2)

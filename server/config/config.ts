@@ -56,6 +56,10 @@ const ServerToolForm = z.custom<ServerTool>(
   { error: 'must be made by defineTool' },
 )
 
+function isProtecting(key: keyof Settings): boolean {
+  return SETTINGS[key].secret === true || key === 'jwtSecretFile' || key === 'jwksUrl'
+}
+
 /** @param folder the folder to search for a configuration file @throws ConfigError */
 export async function loadConfig(env: Env, folder: string): Promise<Config> {
   const { file, values } = await readConfigFile(env, folder)
@@ -75,6 +79,10 @@ export async function loadConfig(env: Env, folder: string): Promise<Config> {
     const fromEnv = env[variable]?.trim()
     const isInEnv = fromEnv !== undefined && fromEnv !== ''
     const value: unknown = isInEnv ? fromEnv : plain[key]
+    // A mistake in a secret must not start a server that lets everybody in.
+    if (fromEnv === '' && env[variable] !== '') problems.push(`${variable} is blank: remove it, or give it a value.`)
+    if (!isInEnv && isProtecting(key) && key in plain && value === undefined)
+      problems.push(`${key} in ${file} is undefined: remove it, or give it a value.`)
     if (value === undefined) {
       settings[key] = fallback
       continue
