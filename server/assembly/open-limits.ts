@@ -38,17 +38,14 @@ export interface Limits {
   close(): Promise<void>
 }
 
-/** The part of a node's runs that one user may have by default. Undefined without users. */
-function fairShare({ jwtSecret, jwtSecretFile, jwksUrl, runConcurrency }: Config): number | undefined {
-  // Without authentication, everybody is the same user.
-  const hasUsers = [jwtSecret, jwtSecretFile, jwksUrl].some((key) => key !== undefined)
-  return hasUsers ? Math.max(1, Math.floor(runConcurrency / 2)) : undefined
+/** The part of a node's runs that one user may have by default. */
+function fairShare({ runConcurrency }: Config): number {
+  return Math.max(1, Math.floor(runConcurrency / 2))
 }
 
-/** The most runs of one user that this node drives at the same time, including child runs. Undefined: any number. */
-export function userConcurrency(config: Config): number | undefined {
-  const share = fairShare(config)
-  return share === undefined ? undefined : Math.max(share, config.userRuns ?? 0)
+/** The most runs of one user that this node drives at the same time, including child runs. */
+export function userConcurrency(config: Config): number {
+  return Math.max(fairShare(config), config.userRuns ?? 0)
 }
 
 export function openLimits(config: Config, { usage, runNotices, logger }: LimitsPorts): Limits {
@@ -58,7 +55,9 @@ export function openLimits(config: Config, { usage, runNotices, logger }: Limits
     address: addressRate === undefined ? undefined : { perSecond: addressRate, burst: addressBurst },
   })
   const hasClaims = jwtLimitsClaim !== undefined
-  const most = userRuns ?? fairShare(config)
+  // Without authentication, everybody is the same user.
+  const hasUsers = [config.jwtSecret, config.jwtSecretFile, config.jwksUrl].some((key) => key !== undefined)
+  const most = userRuns ?? (hasUsers ? fairShare(config) : undefined)
   const runQuota = hasClaims || most !== undefined ? new RunQuota({ most, notices: runNotices }) : undefined
   const hasBudgets = hasClaims || userBudget !== undefined || sessionBudget !== undefined
   const writer = `${config.node}-${randomBytes(6).toString('hex')}`

@@ -37,6 +37,25 @@ describe('the fair share of a user', () => {
     expect(await ended(h, 't')).toMatchObject({ reason: 'completed' })
   })
 
+  it('keeps no handler from other users, however many runs wait', async () => {
+    const h = await start({ concurrency: 2, userConcurrency: 1 })
+    await h.send('s', 'one')
+    await h.model.next()
+    // More than ten for each place.
+    for (let n = 0; n < 30; n += 1) await h.send(`s${n}`, 'more')
+    await h.send('t', 'hi', {}, OTHER)
+    expect(questionOf(await h.model.next())).toMatch(/hi/)
+  })
+
+  it('does not divide the runs of people who have no access tokens', async () => {
+    const h = await start({ concurrency: 2, userConcurrency: 1 })
+    const anybody = { ...CALLER, user: 'anonymous' }
+    await h.send('s', 'one', {}, anybody)
+    await h.send('t', 'two', {}, anybody)
+    await h.model.next()
+    await h.model.next()
+  })
+
   it('counts the runs of agents that an agent asks, each of which gets its turn', async () => {
     const agents: HarnessOptions['agents'] = new Map([
       ['lead', { system: 'You lead.', agents: ['researcher'] }],

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ERRORS, type RelayedRequest, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
+import { ANYBODY } from '../auth/authenticator.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { appendImpliedEnds, compactRun, endRun } from '../session/commands/end-run.ts'
@@ -118,7 +119,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
       }
       if (!found || isSteering(session.state, delivery.command)) {
         const left = AbortSignal.any([signal, stopping.signal])
-        if (!(await idle(isLateSteer(session, delivery, left)))) return
+        if (!(await idle(isLateSteer(session, delivery, left), true))) return
       }
       const before = findRun(session.state, delivery.run)
       await trackActive(session, delivery.run, () => driveToEnd(session, delivery, signal, idle))
@@ -196,8 +197,10 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     // A run that has not started goes to another node.
     stopping.signal.throwIfAborted()
     const user = authorOf(session.state, topRun(session.state, record).message)
-    if (share === undefined || user === undefined) await drive(session, record, delivery, signal, idle)
-    else if (!share.enter(user)) await idle(placeOrEnd(share, user, session, run, signal))
+    // A worker may not verify access tokens, so only the run tells whether there are users.
+    if (share === undefined || user === undefined || user === ANYBODY) {
+      await drive(session, record, delivery, signal, idle)
+    } else if (!share.enter(user)) await idle(placeOrEnd(share, user, session, run, signal), true)
     else {
       try {
         await drive(session, record, delivery, signal, share.idle(user, idle, signal))

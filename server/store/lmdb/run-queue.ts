@@ -19,7 +19,7 @@ import type { LmdbEnvironment, Table } from './environment.ts'
 export interface LmdbRunQueueOptions {
   readonly environment: LmdbEnvironment
   readonly logger: Logger
-  /** Maximum number of runs in the queue, waiting or delivered; default 100,000. */
+  /** Maximum number of runs in the queue, waiting or delivered; default 250,000: every run of a full node may have child runs and steering messages. */
   readonly maxRuns?: number
   /** Milliseconds for which `close` waits for handlers; default 5,000. */
   readonly closeTimeoutMs?: number
@@ -77,7 +77,7 @@ export class LmdbRunQueue implements RunQueue {
     if (this.#closed) throw new StorageError('unavailable')
     const known = this.#items.get(run.run)
     if (known !== undefined) return known.stored
-    if (this.#items.size >= (this.#options.maxRuns ?? 100_000)) throw new StorageError('unavailable')
+    if (this.#items.size >= (this.#options.maxRuns ?? 250_000)) throw new StorageError('unavailable')
     const item = this.#add(run, ++this.#order, 0)
     // If a consumer is free, the same write stores the run and counts its first delivery.
     const consumer = this.#ready.length === 0 ? this.#freeConsumer() : undefined
