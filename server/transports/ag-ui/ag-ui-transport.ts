@@ -1,6 +1,6 @@
 // AgUiTransport: POST /v1/ag-ui and /v1/ag-ui/{agent}: the AG-UI protocol over server-sent events. A thread is a session. The same
 // `runId` again follows the run again, which AG-UI itself does not have. A disconnect cancels the run after a while.
-import { ReplyError } from '@parley/protocol'
+import { ERRORS, type ErrorCode, ReplyError } from '@parley/protocol'
 import { lookUpRun } from '../../session/find-run.ts'
 import { runsBelow } from '../../session/state/child-runs.ts'
 import { findCall, findCommand } from '../../session/state/session-state.ts'
@@ -144,9 +144,9 @@ async function follow(
     const interrupts = await ports.sessions.with(session, async ({ state }) => interruptsOf(state, run))
     if (interrupts.length > 0) end(out, events.interrupt(interrupts))
   }
-  const broken = (out: HttpStream, code: 'going_away' | 'unavailable'): void => {
-    const words = code === 'going_away' ? 'The server is shutting down' : 'The run cannot be followed at the moment'
-    end(out, events.broken(code, `${words}. Send the same runId again to follow the run.`))
+  const broken = (out: HttpStream, code: ErrorCode): void => {
+    const { message, retryable } = ERRORS[code]
+    end(out, events.broken(code, retryable ? `${message} Send the same runId again to follow the run.` : message))
   }
   await ports.streams.begin(
     exchange,

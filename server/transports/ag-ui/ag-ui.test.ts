@@ -300,6 +300,19 @@ describe('a run that is followed again', () => {
 })
 
 describe('the stream', () => {
+  it('ends with the reason if the session is deleted, and does not invite to try again', async () => {
+    const body = bodyOf('/demo count=5000 rate=50')
+    const reading = read(body)
+    const session = `${server.url}/v1/sessions/${body.threadId}`
+    await vi.waitFor(async () => expect(await (await fetch(session)).text()).toContain('running'), 20_000)
+    expect((await fetch(session, { method: 'DELETE' })).ok).toBe(true)
+    expect((await reading).events.at(-1)).toMatchObject({
+      type: 'RUN_ERROR',
+      code: 'session_deleted',
+      message: 'This session was deleted.',
+    })
+  })
+
   it('has no CR, no null, no [DONE], and no empty delta', async () => {
     const { raw, events } = await read(bodyOf('/demo count=3 rate=0 reasoning=1 tool=none input={"a":null}'))
     expect(raw).not.toMatch(/\r|\[DONE\]/)

@@ -1,6 +1,6 @@
 // RunStreams: the readers behind the streams of the OpenAI API. Each reads one run from its message to its end, and
 // passes its pieces to a translation. Nothing is sent that is not in the log.
-import { type Event, formatCursor, ReplyError } from '@parley/protocol'
+import { type ErrorCode, type Event, formatCursor, ReplyError } from '@parley/protocol'
 import { type PieceChange, RunPieces } from '@parley/protocol/run-pieces'
 import type { Logger } from 'pino'
 import type { TransportMetrics } from '../../metric/transport-metrics.ts'
@@ -40,7 +40,7 @@ export interface RunStreamRules {
   /** Of the metrics; default `openai`. */
   readonly door?: 'openai' | 'sse'
   /** Ends a stream before its run has ended; by default it is cut. */
-  readonly broken?: (stream: HttpStream, code: 'going_away' | 'unavailable') => void
+  readonly broken?: (stream: HttpStream, code: ErrorCode) => void
   /** The child runs that exist, at all levels. The translation gets the events of all child runs, but no output; by default none. */
   readonly below?: readonly string[]
 }
@@ -93,7 +93,7 @@ export class RunStreams {
       if (!(error instanceof ReplyError)) {
         logger.error({ err: error, session, request: request.id }, 'an HTTP stream failed')
       }
-      if (sink.stream !== undefined) broken(sink.stream, 'unavailable')
+      if (sink.stream !== undefined) broken(sink.stream, error instanceof ReplyError ? error.code : 'unavailable')
     }
     const reader = new Reader(
       this.#ports,
