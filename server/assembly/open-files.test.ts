@@ -9,14 +9,16 @@ import { checkOpenFiles, openFilesLimit } from './open-files.ts'
 it('names the limit and the need of the role', () => {
   const lines: unknown[] = []
   const logger = { warn: (fields: unknown, text: string) => lines.push([text, fields]) } as unknown as Logger
-  const config = { maxConnections: 15_000, runConcurrency: 10_000 }
+  const config = { maxConnections: 15_000, runConcurrency: 10_000, relayStreams: 9_000 }
   checkOpenFiles({ role: 'all', ...config }, logger, 15_255)
   checkOpenFiles({ role: 'worker', ...config }, logger, 10_255)
   checkOpenFiles({ role: 'all', ...config }, logger, 15_256)
+  checkOpenFiles({ role: 'relay', ...config }, logger, 18_255)
   const text = 'the limit of open files is too low'
   expect(lines).toEqual([
     [text, { limit: 15_255, needed: 15_256 }],
     [text, { limit: 10_255, needed: 10_256 }],
+    [text, { limit: 18_255, needed: 18_256 }],
   ])
 })
 

@@ -1,4 +1,5 @@
-// The limit of open files. Each connection needs a descriptor; on a worker, each request to a model provider.
+// The limit of open files. Each connection needs a descriptor; on a worker, each request to a model provider; on a relay, both
+// sides of a response.
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../config/logger.ts'
@@ -20,10 +21,20 @@ export function openFilesLimit(path = '/proc/self/limits'): number | undefined {
 
 /** Warns if the configured limits need more files than the system allows. */
 export function checkOpenFiles(
-  { role, maxConnections, runConcurrency }: Pick<Config, 'role' | 'maxConnections' | 'runConcurrency'>,
+  config: Pick<Config, 'role' | 'maxConnections' | 'runConcurrency' | 'relayStreams'>,
   logger: Logger,
   limit = openFilesLimit(),
 ): void {
-  const needed = (role === 'worker' ? runConcurrency : maxConnections) + OTHERS
+  const needed = connectionsOf(config) + OTHERS
   if (limit !== undefined && limit < needed) logger.warn({ limit, needed }, 'the limit of open files is too low')
+}
+
+function connectionsOf({
+  role,
+  maxConnections,
+  runConcurrency,
+  relayStreams,
+}: Parameters<typeof checkOpenFiles>[0]): number {
+  if (role === 'relay') return 2 * relayStreams
+  return role === 'worker' ? runConcurrency : maxConnections
 }

@@ -1,4 +1,5 @@
 // startRelay: a relay as a server process, for PARLEY_ROLE=relay. openRelay: the relays that the runs of a node use.
+
 import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { type Config, ConfigError } from '../config/config.ts'
@@ -12,6 +13,7 @@ import { isRemote } from '../run/remote-agent.ts'
 import { reachable } from '../transports/http/listen.ts'
 import { parseListenAddress } from '../transports/http/listen-address.ts'
 import { listenForMetrics } from '../transports/http/metrics-listener.ts'
+import { checkOpenFiles } from './open-files.ts'
 import { StartError } from './start-error.ts'
 
 /** Bytes of one request: a conversation with its files. */
@@ -29,6 +31,7 @@ export interface RunningRelay {
 export async function startRelay(config: Config, logger: Logger): Promise<RunningRelay> {
   const { relaySecret, relayTargets: targets, metricsToken, metricsListen } = config
   if (relaySecret === undefined) throw new ConfigError(['PARLEY_ROLE=relay needs PARLEY_RELAY_SECRET.'])
+  checkOpenFiles(config, logger)
   const agents = [...config.agents.values()].flatMap((agent) => (isRemote(agent) ? [agent.agui] : []))
   const providers = readModelConfig({ ...process.env, PARLEY_COMPATIBLE_URL: config.compatibleUrl })
   const bases = targets ?? [...providerUrls(providers), ...agents]

@@ -20,7 +20,7 @@ const CHECK_MS = 1_000
 /** RFC 7518, section 3.2: a key for HS256 has at least the size of the hash. A shorter one can be guessed from one token. */
 const SECRET_MIN_BYTES = 32
 export const SECRET_RULE = `must be text of at least ${SECRET_MIN_BYTES} bytes. To create one, run: openssl rand -hex 32`
-/** What decoders put in place of bytes that are not UTF-8: everybody knows it, so it protects nothing. */
+/** What decoders write instead of bytes that are not UTF-8: everybody knows it, so it protects nothing. */
 const REPLACEMENT = '\ufffd'
 
 export function isSecret(text: string): boolean {

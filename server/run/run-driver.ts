@@ -1,6 +1,7 @@
 // RunDriver: drives one run from start to end. It calls the model, appends the output to the log, waits for tools, and calls the
 // model again. recovery.ts decides how it continues after a lost driver. A driver stops at once when the run has ended or has
 // another driver.
+import { setMaxListeners } from 'node:events'
 import type { SharedV3Warning } from '@ai-sdk/provider'
 import type { MessageEvent, RunError, RunStarted } from '@parley/protocol'
 import type { Logger } from 'pino'
@@ -116,6 +117,8 @@ export class RunDriver implements ModelSink {
     this.#extras = new RunExtras({ log, session, run: this.#run, owner, logger, give }, Run.partsOf(state))
     this.#calls = { owner, trace, extras: this.#extras }
     const tools = toolsOptions(options, this.#calls, agent)
+    // Each call of a step may wait with it.
+    setMaxListeners(0, this.#stop.signal)
     this.#tools = new RunTools(tools, session, this.#run, this.#stop.signal)
     this.remote = this.#remoteOf(agent)
     const [appender, relayed, stop] = [this.#appender, this.#relayed, this.#stop]

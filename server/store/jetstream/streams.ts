@@ -128,7 +128,7 @@ export async function openStreams(
     ...names,
     runConsumer: RUN_CONSUMER,
     ackWaitMs,
-    partitionOf: (session) => partitions[count === 1 ? 0 : hash(session) % count] as Partition,
+    partitionOf: (session) => partitions[partitionIndex(session, count)] as Partition,
   }
 }
 
@@ -351,6 +351,11 @@ function epochOf({ name, metadata }: StreamConfig): string {
 function combinedEpoch(epochs: readonly string[]): string {
   const [first = ''] = epochs
   return epochs.length === 1 ? first : createHash('sha256').update(epochs.join()).digest('hex').slice(0, first.length)
+}
+
+/** @param count of partitions */
+export function partitionIndex(session: string, count: number): number {
+  return count === 1 ? 0 : hash(session) % count
 }
 
 /** FNV-1a. It must stay the same in every version, because a session's partition must never change. */
