@@ -2,6 +2,9 @@
 // never from a client's frames or requests.
 import { z } from 'zod'
 
+/** The user of every client if the server requires no access token. */
+export const ANONYMOUS_USER = 'anonymous'
+
 /** The longest window: 31 days. */
 export const WINDOW_MAX_MS = 31 * 24 * 60 * 60 * 1000
 

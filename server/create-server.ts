@@ -1,6 +1,7 @@
 // createServer: assembles the parts of a node according to its role, and defines the order in which they start and stop.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ANONYMOUS_USER } from '@parley/protocol'
 import { authConfigOf } from './assembly/auth-config.ts'
 import { checkOpenFiles } from './assembly/open-files.ts'
 import { openLimits, userConcurrency } from './assembly/open-limits.ts'
@@ -13,7 +14,7 @@ import { openTraces } from './assembly/open-traces.ts'
 import { openTransports } from './assembly/open-transports.ts'
 import { openVault } from './assembly/open-vault.ts'
 import { StartError } from './assembly/start-error.ts'
-import { ANYBODY, createAuthenticator } from './auth/authenticator.ts'
+import { createAuthenticator } from './auth/authenticator.ts'
 import { readSecrets, type Secrets, secretsIn } from './auth/secret-file.ts'
 import { type Config, ConfigError, checkConfig } from './config/config.ts'
 import type { Logger } from './config/logger.ts'
@@ -119,7 +120,7 @@ export async function createServer(config: Config, logger: Logger, overrides: Se
   const sessions = new SessionCache(stores, { ...SESSION_CACHE_DEFAULTS, logger })
   const directory = new DirectoryService({
     directory: stores.directory,
-    ...(authenticator.required ? {} : { everybody: ANYBODY }),
+    ...(authenticator.required ? {} : { everybody: ANONYMOUS_USER }),
     logger,
   })
   const purger = new Purger({ stores, sessions, keptMs: config.retention * 1000, logger })

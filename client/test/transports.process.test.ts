@@ -163,7 +163,7 @@ describe('with an intermediary', () => {
     const client = connect(gate.url)
     const session = client.session(name())
     await uses(client, 'long-poll')
-    const reply = session.send('/demo count=240 rate=80')
+    const reply = session.send('/demo count=480 rate=80')
     await reached(session, 5)
     gate.rules.streams = 'pass'
     await uses(client, 'sse')
@@ -171,7 +171,7 @@ describe('with an intermediary', () => {
     const { transport } = await uses(client, 'websocket')
     expect(transport).toEqual({ door: 'websocket', moves: 3 })
     expect(session.state.runs.get((await reply.accepted).run)?.status).toBe('running')
-    expect(await all(reply.text())).toBe(counted(240))
+    expect(await all(reply.text())).toBe(counted(480))
     expect(session.state.faults).toBe(0)
     // Nothing was lost on the way up: each better transport was open before the client left the other.
     expect(client.state.resumes).toBe(1)

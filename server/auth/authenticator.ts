@@ -1,7 +1,7 @@
 // Authenticator: verifies access tokens and returns their user. Without a configured key, every client is anonymous;
 // create-server.ts then listens on loopback only, unless configured otherwise. Keys may change while the server runs.
 import type { webcrypto } from 'node:crypto'
-import { Budget, cutText, ReplyError, Role, type UserLimits, wellFormed } from '@parley/protocol'
+import { ANONYMOUS_USER, Budget, cutText, ReplyError, Role, type UserLimits, wellFormed } from '@parley/protocol'
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -72,9 +72,7 @@ const LimitsClaim = z.strictObject({
   budget: Budget.optional(),
 })
 
-/** The user of every client if no access token is required. */
-export const ANYBODY = 'anonymous'
-const ANONYMOUS: Identity = { user: ANYBODY, role: 'owner' }
+const ANONYMOUS: Identity = { user: ANONYMOUS_USER, role: 'owner' }
 export const USER_MAX_LENGTH = 256
 /** Not `role`, which identity providers use for roles of their own. */
 export const ROLE_CLAIM = 'parley_role'

@@ -1,9 +1,8 @@
 // RunEngine: takes runs from the queue, waits until each is due, and drives it to its end. It keeps no state that is not in the
 // log, so another engine can continue a run after this one died.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ERRORS, type RelayedRequest, ReplyError } from '@parley/protocol'
+import { ANONYMOUS_USER, ERRORS, type RelayedRequest, ReplyError } from '@parley/protocol'
 import type { Logger } from 'pino'
-import { ANYBODY } from '../auth/authenticator.ts'
 import type { RunMetrics } from '../metric/run-metrics.ts'
 import type { ModelCatalog } from '../model/model.ts'
 import { appendImpliedEnds, compactRun, endRun } from '../session/commands/end-run.ts'
@@ -22,7 +21,6 @@ import type { McpServers } from '../tool/mcp/mcp-servers.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { type Agents, agentNameOf, isHanded, type RunAgent, runAgent } from './agent/agents.ts'
 import { CompletionMetrics } from './completion-metrics.ts'
-import { FairShare } from './fair-share.ts'
 import type { RelayPort } from './relayed/relayed-calls.ts'
 import { AnswerLost } from './relayed/take-over.ts'
 import {
@@ -36,6 +34,7 @@ import {
 import type { RunBudgets } from './run-budget.ts'
 import { RunDriver } from './run-driver.ts'
 import type { RunLimits } from './run-limits.ts'
+import { FairShare } from './turn/fair-share.ts'
 import {
   authorOf,
   isDue,
@@ -47,7 +46,7 @@ import {
   messageOf,
   OUTAGE_MS,
   waitForEnd,
-} from './run-turn.ts'
+} from './turn/run-turn.ts'
 
 export interface RunEngineOptions {
   readonly log: SessionLog
@@ -198,7 +197,7 @@ export function createRunEngine(options: RunEngineOptions): RunEngine {
     stopping.signal.throwIfAborted()
     const user = authorOf(session.state, topRun(session.state, record).message)
     // A worker may not verify access tokens, so only the run tells whether there are users.
-    if (share === undefined || user === undefined || user === ANYBODY) {
+    if (share === undefined || user === undefined || user === ANONYMOUS_USER) {
       await drive(session, record, delivery, signal, idle)
     } else if (!share.enter(user)) await idle(placeOrEnd(share, user, session, run, signal), true)
     else {

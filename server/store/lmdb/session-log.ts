@@ -5,7 +5,6 @@
 // entry and 1.2 ms per commit; one put per group 8-9 µs and 0.4-0.7 ms. See bench/log-bench.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
-import type { Logger } from 'pino'
 import { checkNames } from '../entry-names.ts'
 import { Followers } from '../followers.ts'
 import type { Entry, Seq } from '../ports/entry.ts'
@@ -15,7 +14,6 @@ import type {
   Follower,
   LogWriter,
   ReadLimits,
-  Retention,
   SessionLog,
   Subject,
   Subscription,
@@ -23,7 +21,6 @@ import type {
 import { SingleFlight } from '../single-flight.ts'
 import {
   Append,
-  type AppendLimits,
   AppendQueue,
   AppendTarget,
   type Commit,
@@ -34,52 +31,15 @@ import {
 import { BackgroundTasks } from './background-tasks.ts'
 import { checkpoint, checkpointTarget, type Step } from './checkpoint.ts'
 import { CommitPacer } from './commit-pacer.ts'
-import type { LmdbEnvironment } from './environment.ts'
-import type { Journal } from './journal/journal.ts'
+import { DEFAULT_LIMITS, type LmdbLogLimits, type LmdbLogOptions } from './log-options.ts'
 import { checkTrimmed, lastOf, locate, readBatch } from './log-reader.ts'
 import type { LogState } from './log-state.ts'
 import { purgeAll, purgeExcept } from './purge.ts'
 import { type EncodedGroup, encodeGroup } from './record.ts'
 import { sweep } from './sweep.ts'
 
-export interface LmdbLogOptions {
-  readonly environment: LmdbEnvironment
-  readonly state: LogState
-  readonly journal: Journal
-  readonly epoch: string
-  /** The last sequence number that the session's transcript covers, in this epoch; 0: no transcript. */
-  readonly covered: (session: string) => Seq
-  readonly retention: Retention
-  /** Called after a sweep with the sessions that need compaction, so that the next sweep can remove their entries. */
-  readonly onUncovered?: (sessions: ReadonlySet<string>) => void
-  /** Unix milliseconds: the clock for the times of entries and for retention. */
-  readonly now: () => number
-  readonly logger: Logger
-  readonly limits?: Partial<LmdbLogLimits>
-}
-
-export interface LmdbLogLimits extends AppendLimits {
-  /**
-   * A checkpoint of half of the journal starts if the journal is larger than this, or its oldest commit is older than
-   * `journalAgeMs`.
-   */
-  readonly journalBytes: number
-  readonly journalAgeMs: number
-  readonly sweepIntervalMs: number
-}
-
 /** Sessions that one sweep reports for compaction. */
 const UNCOVERED_MAX = 1_000
-
-const DEFAULT_LIMITS: LmdbLogLimits = {
-  queueEntries: 200_000,
-  queueBytes: 128 * 1024 * 1024,
-  groupEntries: 2048,
-  groupBytes: 4 * 1024 * 1024,
-  journalBytes: 64 * 1024 * 1024,
-  journalAgeMs: 30_000,
-  sweepIntervalMs: 60_000,
-}
 
 const CHECK_INTERVAL_MS = 1000
 /** Appends wait for a checkpoint if the journal is this many times larger than `journalBytes`. */

@@ -1,7 +1,7 @@
 // HttpRequest: a snapshot of a request, read from uWS at once, because uWS frees its request when the handler returns.
 // The user's identity is set when the access token is verified, before a route's handler is called.
 
-import { type Assignment, makeId, type UserLimits } from '@parley/protocol'
+import { ANONYMOUS_USER, type Assignment, makeId, type UserLimits } from '@parley/protocol'
 import type { z } from 'zod'
 import type { Identity } from '../../auth/authenticator.ts'
 import { HEAD_BYTES, type HttpResponse, type HttpRequest as UwsRequest } from '../uws.ts'
@@ -52,7 +52,7 @@ export interface HttpRequest {
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 /** RFC 6750, section 2.1. */
 const BEARER = /^Bearer +([^\s]+) *$/i
-const ANONYMOUS: Identity = { user: 'anonymous', role: 'owner' }
+const ANONYMOUS: Identity = { user: ANONYMOUS_USER, role: 'owner' }
 
 export class RequestSnapshot implements HttpRequest {
   readonly id: string

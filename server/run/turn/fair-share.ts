@@ -1,6 +1,6 @@
 // FairShare: limits the runs of one user that this node drives at the same time, including those of agents that its agents ask.
 // A run without a place waits. A run that waits for something gives its place to another one.
-import type { Idle } from '../store/ports/run-queue.ts'
+import type { Idle } from '../../store/ports/run-queue.ts'
 
 interface Places {
   taken: number

@@ -1,8 +1,8 @@
 // The fair share of one user: runs of agents that agents ask count, waits cost nothing, and every run gets its turn.
 import { afterEach, describe, expect, it } from 'vitest'
-import { defineTool } from '../tool/define-tool.ts'
+import { defineTool } from '../../tool/define-tool.ts'
+import { CALLER, EngineHarness, type HarnessOptions, OTHER, type PlayedCall } from '../test/engine-harness.ts'
 import { FairShare } from './fair-share.ts'
-import { CALLER, EngineHarness, type HarnessOptions, OTHER, type PlayedCall } from './test/engine-harness.ts'
 
 const open: EngineHarness[] = []
 async function start(options: HarnessOptions = {}): Promise<EngineHarness> {

@@ -1,13 +1,13 @@
 // What a run waits for before it has a driver: its message, its turn, and afterwards the entry that explains why its driver stopped.
 import { parseCursor } from '@parley/protocol'
 import { lateSteerRun } from '@parley/protocol/make-id'
-import { messageIdsOf } from '../session/run-report.ts'
-import type { SessionReplica } from '../session/session-replica.ts'
-import { impliedChildEnd, isChild, mayStart } from '../session/state/child-runs.ts'
-import { isActive } from '../session/state/run-record.ts'
-import { findRun, type SessionState } from '../session/state/session-state.ts'
-import { type Delivery, DeliveryLost } from '../store/ports/run-queue.ts'
-import type { SessionLog } from '../store/ports/session-log.ts'
+import { messageIdsOf } from '../../session/run-report.ts'
+import type { SessionReplica } from '../../session/session-replica.ts'
+import { impliedChildEnd, isChild, mayStart } from '../../session/state/child-runs.ts'
+import { isActive } from '../../session/state/run-record.ts'
+import { findRun, type SessionState } from '../../session/state/session-state.ts'
+import { type Delivery, DeliveryLost } from '../../store/ports/run-queue.ts'
+import type { SessionLog } from '../../store/ports/session-log.ts'
 
 /** Nearly every message that is stored after its offer arrives within this time (ms). */
 const SOON_MS = 250
