@@ -30,7 +30,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'server/experiment': [],
   'server/store': ['server/store/ports', 'server/metric'],
   'server/store/ports': [],
-  'server/store/lmdb': ['server/store', 'server/store/ports'],
+  'server/store/lmdb': ['server/store', 'server/store/ports', 'server/metric'],
   'server/store/jetstream': ['server/store', 'server/store/ports'],
   'server/relay': ['server/metric'],
   'server/model': ['server/metric', 'server/relay', 'server/store'],

@@ -108,10 +108,8 @@ export function openTransports(app: App, ports: TransportsPorts): Transports {
   const { config, service, stores, sessions, hub, activeReaders, authenticator, logger } = ports
   const metrics = ports.metrics?.transports
   const origins = { allowed: config.origins, authenticated: authenticator.required || config.anonymous === 'yes' }
-  const connections = new ConnectionCount({
-    total: config.maxConnections,
-    perAddress: config.maxConnectionsPerAddress,
-  })
+  const limits = { total: config.maxConnections, perAddress: config.maxConnectionsPerAddress }
+  const connections = new ConnectionCount(limits, logger)
   const { gate, account } = ports.limits
   const experiment = config.experiment && new Experiment(config.experiment, authenticator.required)
   const proxies = trustedProxies(config.trustedProxies)

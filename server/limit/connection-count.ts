@@ -1,4 +1,6 @@
 // ConnectionCount: limits the connections of this node, in total and per client address.
+import type { Logger } from 'pino'
+import { ThrottledLog } from '../metric/throttled-log.ts'
 
 export interface ConnectionLimits {
   readonly total: number
@@ -8,10 +10,13 @@ export interface ConnectionLimits {
 export class ConnectionCount {
   readonly #limits: ConnectionLimits
   readonly #byAddress = new Map<string, number>()
+  readonly #logger: Logger | undefined
+  readonly #log = new ThrottledLog<'address' | 'total'>()
   #total = 0
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: ConnectionLimits, logger?: Logger) {
     this.#limits = limits
+    this.#logger = logger
   }
 
   get total(): number {
@@ -20,9 +25,9 @@ export class ConnectionCount {
 
   /** @returns `entered` if the connection was counted, otherwise the limit that was reached */
   enter(address: string): 'entered' | 'address' | 'total' {
-    if (this.#total >= this.#limits.total) return 'total'
+    if (this.#total >= this.#limits.total) return this.#refuse('total')
     const count = this.#byAddress.get(address) ?? 0
-    if (count >= this.#limits.perAddress) return 'address'
+    if (count >= this.#limits.perAddress) return this.#refuse('address')
     this.#byAddress.set(address, count + 1)
     this.#total += 1
     return 'entered'
@@ -34,5 +39,10 @@ export class ConnectionCount {
     this.#total -= 1
     if (count === 1) this.#byAddress.delete(address)
     else this.#byAddress.set(address, count - 1)
+  }
+
+  #refuse<Limit extends 'address' | 'total'>(limit: Limit): Limit {
+    this.#log.write(limit, (omitted) => this.#logger?.warn({ limit, omitted }, 'too many connections'))
+    return limit
   }
 }

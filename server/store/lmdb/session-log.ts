@@ -5,6 +5,7 @@
 // entry and 1.2 ms per commit; one put per group 8-9 µs and 0.4-0.7 ms. See bench/log-bench.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cursor, type Event, formatCursor } from '@parley/protocol'
+import { ThrottledLog } from '../../metric/throttled-log.ts'
 import { checkNames } from '../entry-names.ts'
 import { Followers } from '../followers.ts'
 import type { Entry, Seq } from '../ports/entry.ts'
@@ -59,6 +60,7 @@ export class LmdbLog implements SessionLog {
   readonly #lookUpLast: LookUpLast
   readonly #tasks = new BackgroundTasks()
   readonly #pacer = new CommitPacer()
+  readonly #errors = new ThrottledLog<`${'commit' | 'step'} ${StorageError['reason']}`>()
   readonly #timers: NodeJS.Timeout[] = []
   /** Removes the purged entries from the journal's files: those of all purges up to now. */
   readonly #cleaning = new SingleFlight()
@@ -274,7 +276,10 @@ export class LmdbLog implements SessionLog {
   // everything that the failed commit may have left on the disk.
   #fail(error: StorageError, commit: Commit): void {
     const appends = commit.winners.length
-    this.#options.logger.error({ reason: error.reason, err: error.cause, appends }, 'a commit failed')
+    const { reason, cause } = error
+    this.#errors.write(`commit ${reason}`, (omitted) => {
+      this.#options.logger.error({ reason, err: cause, appends, omitted }, 'a commit failed')
+    })
     reportFailed(commit, this.#state.memtable, error, this.#listenerThrew)
   }
 
@@ -310,7 +315,9 @@ export class LmdbLog implements SessionLog {
         await environment.write(() => step.write(), true)
       } catch (error) {
         const { reason, cause } = error as StorageError
-        logger.error({ reason, err: cause }, 'a background step failed')
+        this.#errors.write(`step ${reason}`, (omitted) => {
+          logger.error({ reason, err: cause, omitted }, 'a background step failed')
+        })
         this.#tasks.fail(error as StorageError)
         continue
       }

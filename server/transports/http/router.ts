@@ -128,10 +128,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], options
   ): Promise<void> {
     const { request } = exchange
     try {
-      if (entered !== 'entered') {
-        logger.warn({ limit: entered }, 'too many connections')
-        throw tooManyConnections(entered)
-      }
+      if (entered !== 'entered') throw tooManyConnections(entered)
       if (!allowed) throw originError(origins, request.header('origin') ?? '')
       if (request.refusal !== undefined) throw request.refusal
       if (route.open === true) {

@@ -3,6 +3,7 @@
 // many strangers do not. If the memory of the process grows while many are pending, all of them are dropped.
 import { existsSync, readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
+import { ThrottledLog } from '../../metric/throttled-log.ts'
 
 export interface Handshake {
   /** Closes the socket at once, which also frees its unfinished message. */
@@ -23,8 +24,6 @@ export interface HandshakeLimits {
 export const HANDSHAKE_LIMITS = { most: 128, graceMs: 2_000 } as const
 /** Milliseconds between two looks at the memory of the process, while many are pending. */
 const WATCH_MS = 50
-/** Milliseconds between two log lines. */
-const LOG_MS = 60_000
 
 export class Handshakes {
   readonly #logger: Logger
@@ -35,7 +34,7 @@ export class Handshakes {
   #least = Number.POSITIVE_INFINITY
   #watch: NodeJS.Timeout | undefined
   #timer: NodeJS.Timeout | undefined
-  #loggedAt = Number.NEGATIVE_INFINITY
+  readonly #log = new ThrottledLog<'dropped'>()
 
   constructor(logger: Logger, limits: HandshakeLimits) {
     this.#logger = logger
@@ -72,7 +71,7 @@ export class Handshakes {
         this.#timer = setTimeout(() => this.#trim(), graceMs - (now - since))
         return
       }
-      this.#drop(oldest, now)
+      this.#drop(oldest)
     }
   }
 
@@ -95,17 +94,17 @@ export class Handshakes {
     this.#least = Math.min(this.#least, memory)
     if (memory - this.#least <= this.#limits.bytes) return
     // Nothing tells whose bytes they are: a client that is dropped without a fault connects again.
-    const now = performance.now()
-    for (const handshake of [...this.#pending.keys()]) this.#drop(handshake, now)
+    for (const handshake of [...this.#pending.keys()]) this.#drop(handshake)
     this.#stopWatch()
   }
 
-  #drop(handshake: Handshake, now: number): void {
+  #drop(handshake: Handshake): void {
     this.#pending.delete(handshake)
     handshake.drop()
-    if (now - this.#loggedAt < LOG_MS) return
-    this.#loggedAt = now
-    this.#logger.warn({ pending: this.#pending.size }, 'too many WebSockets of unknown users')
+    const pending = this.#pending.size
+    this.#log.write('dropped', (omitted) => {
+      this.#logger.warn({ pending, omitted }, 'too many WebSockets of unknown users')
+    })
   }
 }
 

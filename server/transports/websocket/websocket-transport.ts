@@ -133,7 +133,6 @@ export function openWebSocketTransport(app: TemplatedApp, options: WebSocketTran
       }
       const entered = count.enter(upgrade.address)
       if (entered !== 'entered') {
-        logger.warn({ limit: entered }, 'too many connections')
         replyError(response, tooManyConnections(entered))
         return
       }

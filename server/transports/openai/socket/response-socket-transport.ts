@@ -142,7 +142,6 @@ export function openResponseSockets(app: TemplatedApp, options: ResponseSocketOp
       }
       const entered = count.enter(address)
       if (entered !== 'entered') {
-        logger.warn({ limit: entered }, 'too many connections')
         refuse(response, tooManyConnections(entered))
         return
       }
