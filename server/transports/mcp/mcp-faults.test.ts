@@ -14,8 +14,10 @@ import { openMcpTransport } from './mcp-transport.ts'
 import { ACCEPT, type Answer, answerOf, type Json, MODERN, meta, request } from './test/mcp-harness.ts'
 
 let h: TransportHarness
-/** Called before each access to the session cache by the endpoint. */
-let beforeLookUp: () => void
+/** Called before each access to the session cache by the endpoint, which waits for it. */
+let beforeLookUp: () => void | Promise<void>
+/** The messages of the server's log. */
+let logged: string[]
 /** What a message waits for before it is stored. */
 let beforeSend: Promise<void>
 /** Called when it is stored. */
@@ -28,6 +30,7 @@ beforeEach(async () => {
   beforeSend = Promise.resolve()
   afterSend = () => undefined
   connected = true
+  logged = []
   const listeners: ((message: unknown) => void)[] = []
   const cancelNews: NodeNews = {
     notify(message) {
@@ -40,10 +43,11 @@ beforeEach(async () => {
     },
   }
   h = await TransportHarness.open({
+    logger: pino({ level: 'error' }, { write: (line) => void logged.push((JSON.parse(line) as { msg: string }).msg) }),
     routes: (ports) => {
       const sessions: SessionCache = overriding(ports.sessions, {
         with: async (id, use) => {
-          beforeLookUp()
+          await beforeLookUp()
           return ports.sessions.with(id, use)
         },
       })
@@ -137,6 +141,30 @@ const ended = (next: number): Partial<Event> =>
 const fail = (): never => {
   throw new StorageError('unavailable')
 }
+
+it('logs no error if a client disconnects before it is refused', async () => {
+  let refuse = (): void => undefined
+  const refused = new Promise<void>((resolve) => {
+    refuse = resolve
+  })
+  let waiting = 0
+  beforeLookUp = () => {
+    waiting += 1
+    return refused
+  }
+  const aborter = new AbortController()
+  const body = JSON.stringify(request('resources/read', { uri: 'parley://sessions/none', _meta: meta() }))
+  const headers = { ...MODERN_HEADERS, 'Mcp-Method': 'resources/read', 'Mcp-Name': 'parley://sessions/none' }
+  const answer = h.fetch('/mcp', { method: 'POST', headers, body, signal: aborter.signal })
+  await expect.poll(() => waiting).toBe(1)
+  aborter.abort()
+  await expect(answer).rejects.toThrow()
+  await expect.poll(() => h.http.requests).toBe(0)
+  refuse()
+  // The log has been read by the time that a later request is answered.
+  await post(request('ping'), await legacySession())
+  expect(logged).toEqual([])
+})
 
 describe('a fault of the log', () => {
   it('after the message was stored ends a modern call in an error, and cancels its run', async () => {

@@ -289,7 +289,9 @@ function reply(exchange: HttpExchange, id: RpcId, result: Params): void {
 /** @throws the error if it concerns the node or the access token, and not the session or the message */
 function refuse(exchange: HttpExchange, error: unknown, id: RpcId | null): void {
   const refusal = error instanceof ReplyError && !isForClient(error) ? rpcErrorOf(error) : error
-  if (!(refusal instanceof RpcError) || exchange.closed) throw error
+  if (!(refusal instanceof RpcError)) throw error
+  // Nobody gets the answer, and the server has not failed: the router closes the connection.
+  if (exchange.closed) throw new HttpError('bad_request', refusal.message)
   exchange.reply(refusal.status, errorMessage(id, refusal), refusal.headers)
 }
 

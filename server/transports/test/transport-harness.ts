@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Event, LIMITS, type RunOutput } from '@parley/protocol'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { type AuthConfig, createAuthenticator } from '../../auth/authenticator.ts'
 import { Experiment } from '../../experiment/experiment.ts'
 import type { ExperimentPlan } from '../../experiment/experiment-plan.ts'
@@ -64,6 +64,8 @@ export interface HarnessOptions {
   readonly handshakes?: Partial<HandshakeLimits>
   /** Names of server tools. */
   readonly serverTools?: readonly string[]
+  /** By default, nothing is logged. */
+  readonly logger?: Logger
 }
 
 type Limits = WebSocketTransportLimits & { readonly connections: ConnectionLimits }
@@ -123,7 +125,7 @@ export class TransportHarness {
 
   static async open(options: HarnessOptions = {}): Promise<TransportHarness> {
     const folder = mkdtempSync(join(tmpdir(), 'parley-transport-'))
-    const logger = pino({ enabled: false })
+    const logger = options.logger ?? pino({ enabled: false })
     const stores = await openLmdbStores({
       path: folder,
       logger,
