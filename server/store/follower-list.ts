@@ -60,28 +60,33 @@ export class FollowerList {
   }
 
   deliver(entries: readonly Entry[]): void {
-    for (const { follower } of this.#open()) this.deliverTo(follower, entries)
+    // No generator: this is called for each token.
+    for (const member of this.#members) if (!member.closed) this.deliverTo(member.follower, entries)
   }
 
   deliverTo(follower: Follower, entries: readonly Entry[]): void {
-    this.#guarded(() => follower.entries(entries))
+    try {
+      follower.entries(entries)
+    } catch (error) {
+      this.#threw(error)
+    }
   }
 
   /** Reports to all followers that the log cannot continue, and removes them. */
   fail(error: Error): void {
-    for (const { follower } of this.#open()) this.#guarded(() => follower.lost?.(error))
+    for (const member of this.#members) if (!member.closed) this.#lose(member.follower, error)
     this.#members = NONE
   }
 
-  *#open(): Generator<Member> {
-    for (const member of this.#members) if (!member.closed) yield member
+  #lose(follower: Follower, reason: Error): void {
+    try {
+      follower.lost?.(reason)
+    } catch (error) {
+      this.#threw(error)
+    }
   }
 
-  #guarded(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      this.#owner.logger.error({ err: error }, 'a follower threw')
-    }
+  #threw(error: unknown): void {
+    this.#owner.logger.error({ err: error }, 'a follower threw')
   }
 }

@@ -6,12 +6,15 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { headers, type Msg } from '@nats-io/transport-node'
 import { type Event, stringifyJson } from '@parley/protocol'
+import type { Logger } from 'pino'
+import { checkNames } from '../../entry-names.ts'
 import { Entry, type Seq } from '../../ports/entry.ts'
 import { Conflict } from '../../ports/errors.ts'
+import type { AppendListener } from '../../ports/session-log.ts'
 import type { JetStreamConnection } from '../connection.ts'
 import type { DirectReader } from './direct-reader.ts'
 import { sequenceOf } from './message-sequence.ts'
-import type { Publisher } from './publisher.ts'
+import type { Publish, Publisher, PublishListener, Refusal } from './publisher.ts'
 import { decodeLine, encodeLine, type Stored } from './record.ts'
 import type { SessionSource } from './session-source.ts'
 
@@ -24,24 +27,30 @@ export interface AppenderOptions {
   readonly now: () => number
   /** The newest entry of the session that this node has seen; 0 if it does not follow the session. */
   readonly known: (session: string) => Seq
+  /** @throws StorageError if the log accepts nothing */
+  readonly checkOpen: () => void
+  /** Resolves when this node's followers of the session have the entry; undefined: they have it. Never rejects. */
+  readonly delivered: (session: string, seq: Seq) => Promise<void> | undefined
+  readonly logger: Logger
 }
 
-/** An append of this node in progress, whose entry may be republished before it is acknowledged. */
-interface OwnAppend {
-  readonly event: Event
-  readonly json: string
-  entry?: Entry
-}
-
+/** An append of this node in progress. Its entry may be republished before it is acknowledged. */
 interface Append {
   readonly session: string
   readonly subject: string
+  readonly event: Event
   readonly expect: Seq
   readonly rollup: boolean
   readonly time: number
   readonly json: string
   readonly id: string
-  readonly parts?: readonly Seq[]
+  readonly listener: AppendListener
+  /** The parts in which a large event was stored first. */
+  parts: readonly Seq[] | undefined
+  /** As it was sent last. */
+  payload: string
+  /** As it was republished. */
+  entry: Entry | undefined
 }
 
 /** Bytes reserved in a message for its headers and the fields before the JSON. */
@@ -54,29 +63,52 @@ const RETRY_MS = 50
 
 export class Appender {
   readonly #options: AppenderOptions
-  readonly #own = new Map<string, OwnAppend>()
+  /** By id. */
+  readonly #own = new Map<string, Append>()
   /** First appends to a subject: they found no watermark, or are looking it up, and are not stored yet. */
   readonly #firstAppends = new Set<Promise<unknown>>()
+  readonly #outcomes: PublishListener<Append>
   readonly #node = randomBytes(6).toString('base64url')
   #count = 0
 
   constructor(options: AppenderOptions) {
     this.#options = options
+    this.#outcomes = {
+      settled: (append, outcome) => {
+        if (outcome.stored === undefined) this.#finish(append, this.#resolve(append, append.expect, outcome))
+        else this.#stored(append, outcome.stored)
+      },
+      failed: ({ id, listener }, error) => this.#refuse(id, listener, error),
+    }
   }
 
-  /** Resolves when the entry is stored. @throws Conflict, StorageError */
-  async append(session: string, subject: string, event: Event, expect: Seq, rollup: boolean): Promise<Entry> {
+  /** Appends an entry. Throws nothing: the listener gets a RangeError, a Conflict or a StorageError. */
+  submit(session: string, subject: string, event: Event, expect: Seq, listener: AppendListener, rollup = false): void {
     const id = `${this.#node}${(this.#count++).toString(36)}`
-    const json = stringifyJson(event)
-    const unsplit: Append = { session, subject, expect, rollup, time: this.#options.now(), json, id }
-    const own: OwnAppend = { event, json }
-    this.#own.set(id, own)
     try {
-      const append = this.#isLarge(json) ? { ...unsplit, parts: await this.#storeParts(unsplit) } : unsplit
-      const seq = await (expect === 0 ? this.#appendFirst(append) : this.#appendNext(append))
-      return own.entry ?? new Entry({ seq, prev: expect, subject, time: append.time, rollup, json }, event)
-    } finally {
-      this.#own.delete(id)
+      checkNames(session, subject)
+      this.#options.checkOpen()
+      const time = this.#options.now()
+      const json = stringifyJson(event)
+      const append: Append = {
+        session,
+        subject,
+        event,
+        expect,
+        rollup,
+        time,
+        json,
+        id,
+        listener,
+        parts: undefined,
+        payload: '',
+        entry: undefined,
+      }
+      this.#own.set(id, append)
+      if (expect === 0 || this.#isLarge(json)) this.#finish(append, this.#prepareAndAppend(append))
+      else this.#options.publisher.submit(this.#message(append, expect), this.#outcomes, append)
+    } catch (error) {
+      this.#refuse(id, listener, error)
     }
   }
 
@@ -86,11 +118,9 @@ export class Appender {
   }
 
   /** Decodes a republished message; undefined if it is not an entry. */
-  decode(session: string, message: Msg): Stored | undefined {
+  decode(subject: string, message: Msg): Stored | undefined {
     const seq = sequenceOf(message)
     if (seq === 0) return undefined
-    const { subject } = this.#options.source.home(session).subjects.ofLive(message.subject)
-    if (subject === undefined) return undefined
     const stored = decodeLine(subject, seq, message.data, (id) => this.#own.get(id)?.event)
     const own = this.#own.get(stored.id)
     if (own === undefined) return stored
@@ -98,7 +128,46 @@ export class Appender {
     const { prev, time, rollup } = entry
     own.entry =
       stored.parts === undefined ? entry : new Entry({ seq, prev, subject, time, rollup, json: own.json }, own.event)
-    return { entry: own.entry, known, id }
+    return { entry: own.entry, known, id, parts: undefined }
+  }
+
+  #finish(append: Append, stored: Promise<Seq>): void {
+    stored.then(
+      (seq) => this.#stored(append, seq),
+      (error: unknown) => this.#refuse(append.id, append.listener, error),
+    )
+  }
+
+  #stored(append: Append, seq: Seq): void {
+    const { session, subject, event, expect, rollup, time, json, id, listener } = append
+    this.#own.delete(id)
+    const entry = append.entry ?? new Entry({ seq, prev: expect, subject, time, rollup, json }, event)
+    const late = this.#options.delivered(session, seq)
+    if (late === undefined) this.#appended(listener, entry)
+    else void late.then(() => this.#appended(listener, entry))
+  }
+
+  #appended(listener: AppendListener, entry: Entry): void {
+    try {
+      listener.appended(entry)
+    } catch (error) {
+      this.#threw(error)
+    }
+  }
+
+  #refuse(id: string, listener: AppendListener, reason: unknown): void {
+    this.#own.delete(id)
+    queueMicrotask(() => {
+      try {
+        listener.refused(reason)
+      } catch (error) {
+        this.#threw(error)
+      }
+    })
+  }
+
+  #threw(error: unknown): void {
+    this.#options.logger.error({ err: error }, 'a listener of an append threw')
   }
 
   #isLarge(json: string): boolean {
@@ -119,8 +188,10 @@ export class Appender {
     return parts
   }
 
-  async #appendFirst(append: Append): Promise<Seq> {
-    const appending = this.#checkAndAppend(append)
+  async #prepareAndAppend(append: Append): Promise<Seq> {
+    if (this.#isLarge(append.json)) append.parts = await this.#storeParts(append)
+    if (append.expect > 0) return this.#publish(append, append.expect)
+    const appending = this.#appendFirst(append)
     this.#firstAppends.add(appending)
     try {
       return await appending
@@ -129,36 +200,41 @@ export class Appender {
     }
   }
 
-  async #checkAndAppend(append: Append): Promise<Seq> {
+  async #appendFirst(append: Append): Promise<Seq> {
     const { session, subject } = append
     if ((await this.#options.source.trimmedLast(session, subject)) > 0) {
       throw new Conflict(await this.#options.source.last(session, subject))
     }
-    return this.#appendNext(append)
+    return this.#publish(append, 0)
   }
 
-  async #appendNext(append: Append): Promise<Seq> {
-    const { session, subject, expect, rollup, id } = append
-    const { subjects } = this.#options.source.home(session)
-    const stored = subjects.stored(session, subject)
-    let compare = expect
-    let retried = false
-    for (;;) {
-      const payload = encodeLine({ ...append, prev: expect, known: this.#options.known(session) })
-      const outcome = await this.#options.publisher.publish({ subject: stored, payload, expect: compare, rollup })
-      if (outcome.stored !== undefined) return outcome.stored
-      retried ||= outcome.retried
-      const own = retried ? await this.#find(session, outcome.last, expect, id) : undefined
-      if (own !== undefined) {
-        this.#announce(append, payload, own)
-        return own
-      }
-      if (outcome.last > 0 || compare === 0) throw new Conflict(outcome.last)
-      // The subject has no entries: they were trimmed, or never existed.
-      const trimmed = await this.#options.source.trimmedLast(session, subject)
-      if (trimmed !== expect) throw new Conflict(trimmed)
-      compare = 0
+  async #publish(append: Append, compare: Seq, retried = false): Promise<Seq> {
+    const outcome = await this.#options.publisher.publish(this.#message(append, compare))
+    if (outcome.stored !== undefined) return outcome.stored
+    return this.#resolve(append, compare, { last: outcome.last, retried: retried || outcome.retried })
+  }
+
+  #message(append: Append, compare: Seq): Publish {
+    const { session, subject, expect, rollup, time, json, id, parts } = append
+    const known = this.#options.known(session)
+    append.payload = encodeLine({ prev: expect, time, rollup, known, id, json, parts })
+    const stored = this.#options.source.home(session).subjects.stored(session, subject)
+    return { subject: stored, payload: append.payload, expect: compare, rollup }
+  }
+
+  /** After a failed compare. @throws Conflict, unless the append is stored already, or its subject was trimmed */
+  async #resolve(append: Append, compare: Seq, { last, retried }: Refusal): Promise<Seq> {
+    const { session, subject, expect } = append
+    const own = retried ? await this.#find(session, last, expect, append.id) : undefined
+    if (own !== undefined) {
+      this.#announce(append, own)
+      return own
     }
+    if (last > 0 || compare === 0) throw new Conflict(last)
+    // The subject has no entries: they were trimmed, or never existed.
+    const trimmed = await this.#options.source.trimmedLast(session, subject)
+    if (trimmed !== expect) throw new Conflict(trimmed)
+    return this.#publish(append, 0, retried)
   }
 
   /** Searches the last entries of a subject for an own entry: an earlier attempt may have been stored. */
@@ -181,7 +257,7 @@ export class Appender {
   }
 
   /** Publishes the live message again: without an acknowledgement, it may not have been republished. */
-  #announce({ session, subject }: Append, payload: string, seq: Seq): void {
+  #announce({ session, subject, payload }: Append, seq: Seq): void {
     const messageHeaders = headers()
     messageHeaders.set('Nats-Sequence', String(seq))
     const { subjects } = this.#options.source.home(session)

@@ -10,7 +10,7 @@ import type { Logger } from 'pino'
 import { StorageError } from '../../ports/errors.ts'
 import { FollowedSession, type FollowedSessionPorts } from './followed-session.ts'
 import { CacheBudget, type CacheLimits } from './recent-entries.ts'
-import type { LogSubjects, Stored } from './record.ts'
+import type { LogSubjects, Names, Stored } from './record.ts'
 import type { SessionSource } from './session-source.ts'
 
 export interface FollowLimits {
@@ -37,7 +37,7 @@ export interface FollowedSessionsOptions {
   readonly source: SessionSource
   readonly logger: Logger
   /** Decodes a message, and recognizes entries that this node appended. */
-  readonly decode: (session: string, message: Msg) => Stored | undefined
+  readonly decode: (subject: string, message: Msg) => Stored | undefined
   readonly cache?: Partial<CacheLimits>
   readonly limits?: Partial<FollowLimits>
 }
@@ -104,7 +104,7 @@ export class FollowedSessions {
     this.#receivers = new Map(
       options.source.homes.map(({ subjects }) => [
         subjects,
-        { callback: (_, message) => this.#receive(subjects.ofLive(message.subject).session, message) },
+        { callback: (_, message) => this.#receive(subjects.ofLive(message.subject), message) },
       ]),
     )
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
@@ -187,12 +187,13 @@ export class FollowedSessions {
     }
   }
 
-  #receive(session: string, message: Msg): void {
+  #receive({ session, subject }: Names, message: Msg): void {
     const followed = this.get(session)
-    if (followed === undefined) return
+    // A part is read with its entry.
+    if (followed === undefined || subject === undefined) return
     const { decode, logger } = this.#options
     try {
-      const stored = decode(session, message)
+      const stored = decode(subject, message)
       if (stored !== undefined) followed.receive(stored)
     } catch (error) {
       // An entry of a newer version, or a defect. Only this session ends.

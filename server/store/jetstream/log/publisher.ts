@@ -38,15 +38,41 @@ export interface Publish {
 }
 
 /** `retried`: it was sent more than once, so the winner may be its own earlier attempt. */
-export type Outcome =
-  | { readonly stored: Seq; readonly last?: undefined }
-  | { readonly stored?: undefined; readonly last: Seq; readonly retried: boolean }
+export type Outcome = { readonly stored: Seq; readonly last?: undefined } | ({ readonly stored?: undefined } & Refusal)
 
-interface Job extends Publish {
-  readonly bytes: number
-  readonly since: number
+/** The compare failed: the subject has this last sequence number. */
+export interface Refusal {
+  readonly last: Seq
+  readonly retried: boolean
+}
+
+/** Gets the outcome of a publish by exactly one call, with what its submitter passed on. It spares a promise for each. */
+export interface PublishListener<T> {
+  settled(context: T, outcome: Outcome): void
+  /** Nothing was stored, or, after the deadline, the outcome is unknown. Possibly called before `submit` returns. */
+  failed(context: T, error: StorageError): void
+}
+
+interface Settlement {
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (error: StorageError) => void
+}
+
+const PROMISES: PublishListener<Settlement> = {
+  settled: ({ resolve }, outcome) => resolve(outcome),
+  failed: ({ reject }, error) => reject(error),
+}
+
+interface Job {
+  readonly subject: string
+  readonly payload: string | Uint8Array
+  readonly expect: Seq
+  readonly rollup: boolean | undefined
+  readonly expectPattern: string | undefined
+  readonly bytes: number
+  readonly since: number
+  readonly listener: PublishListener<unknown>
+  readonly context: unknown
   /** 0 while it waits in the queue. */
   sentAt: number
   attempts: number
@@ -95,17 +121,33 @@ export class Publisher {
 
   /** @throws StorageError when nothing was stored, or, after the deadline, when the outcome is unknown */
   publish(publish: Publish): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const bytes = publish.payload.length
-      if (this.#closed || this.#jobs.size >= this.#limits.queueEntries) throw new StorageError('unavailable')
-      if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.queueBytes) throw new StorageError('unavailable')
-      const token = this.#token++
-      const since = performance.now()
-      this.#jobs.set(token, { ...publish, bytes, since, resolve, reject, sentAt: 0, attempts: 0 })
-      this.#bytes += bytes
-      this.#queue.push(token)
-      this.#pump()
+    return new Promise((resolve, reject) => this.submit(publish, PROMISES, { resolve, reject }))
+  }
+
+  /** @throws StorageError when it accepts nothing more; the listener is then not called */
+  submit<T>(publish: Publish, listener: PublishListener<T>, context: T): void {
+    const { subject, payload, expect, rollup, expectPattern } = publish
+    const bytes = payload.length
+    if (this.#closed || this.#jobs.size >= this.#limits.queueEntries) throw new StorageError('unavailable')
+    if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.queueBytes) throw new StorageError('unavailable')
+    const token = this.#token++
+    // Not by a spread, which would cost as much as sending the message.
+    this.#jobs.set(token, {
+      subject,
+      payload,
+      expect,
+      rollup,
+      expectPattern,
+      bytes,
+      since: performance.now(),
+      listener: listener as PublishListener<unknown>,
+      context,
+      sentAt: 0,
+      attempts: 0,
     })
+    this.#bytes += bytes
+    this.#queue.push(token)
+    this.#pump()
   }
 
   /** Stores a message on a subject that is used only once. @throws StorageError */
@@ -222,13 +264,13 @@ export class Publisher {
 
   #complete(token: number, job: Job, outcome: Outcome): void {
     this.#remove(token, job)
-    job.resolve(outcome)
+    job.listener.settled(job.context, outcome)
     this.#pump()
   }
 
   #fail(token: number, job: Job, error: StorageError): void {
     this.#remove(token, job)
-    job.reject(error)
+    job.listener.failed(job.context, error)
   }
 
   #remove(token: number, job: Job): void {

@@ -2,7 +2,15 @@
 import { describe, expect, it } from 'vitest'
 import { decodeLine, encodeLine, joinParts, LogSubjects } from './record.ts'
 
-const line = { prev: 7, time: 1_700_000_000_000, rollup: true, known: 9, id: 'n1', json: '{"text":"a\\tb\\u0000é"}' }
+const line = {
+  prev: 7,
+  time: 1_700_000_000_000,
+  rollup: true,
+  known: 9,
+  id: 'n1',
+  json: '{"text":"a\\tb\\u0000é"}',
+  parts: undefined,
+}
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
 describe('a line', () => {

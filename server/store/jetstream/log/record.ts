@@ -25,7 +25,7 @@ export interface Line {
   readonly id: string
   readonly json: string
   /** The sequence numbers of the parts, if the JSON is too large for the line. */
-  readonly parts?: readonly Seq[]
+  readonly parts: readonly Seq[] | undefined
 }
 
 /** A decoded message. */
@@ -34,7 +34,7 @@ export interface Stored {
   readonly known: Seq
   readonly id: string
   /** The messages whose payloads form the entry's JSON, if it was stored in parts. */
-  readonly parts?: readonly Seq[]
+  readonly parts?: readonly Seq[] | undefined
 }
 
 /** A message as it is stored in a stream. */
@@ -64,13 +64,12 @@ export function decodeLine(
 ): Stored {
   const { fields, body } = splitFields(data, 6)
   const [format, prev, time, rollup, known, id] = fields as [string, string, string, string, string, string]
-  const common = { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1' }
-  if (format === WHOLE) {
-    return { entry: new Entry({ ...common, json: body }, eventOf?.(id)), known: Number(known), id }
-  }
-  if (format !== IN_PARTS) throw new Error(`unsupported format of a log entry: ${format}`)
-  const parts = body.split(',').map(Number)
-  return { entry: new Entry({ ...common, json: '' }), known: Number(known), id, parts }
+  if (format !== WHOLE && format !== IN_PARTS) throw new Error(`unsupported format of a log entry: ${format}`)
+  const isWhole = format === WHOLE
+  const json = isWhole ? body : ''
+  const stored = { seq, prev: Number(prev), subject, time: Number(time), rollup: rollup === '1', json }
+  const entry = new Entry(stored, isWhole ? eventOf?.(id) : undefined)
+  return { entry, known: Number(known), id, parts: isWhole ? undefined : body.split(',').map(Number) }
 }
 
 /** Splits a payload into fields that end with a tab, and the rest. @throws Error when it has fewer fields */

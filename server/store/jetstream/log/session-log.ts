@@ -94,12 +94,15 @@ export class JetStreamLog implements SessionLog {
       source: this.#source,
       now: options.now,
       known: (session) => this.#sessions.get(session)?.position ?? 0,
+      checkOpen: () => this.#checkOpen(),
+      delivered: (session, seq) => this.#delivered(session, seq),
+      logger,
     })
     this.#sessions = new FollowedSessions({
       connection: connection.nats,
       source: this.#source,
       logger,
-      decode: (session, message) => this.#appender.decode(session, message),
+      decode: (subject, message) => this.#appender.decode(subject, message),
       ...(options.cache === undefined ? {} : { cache: options.cache }),
       ...(options.followLimits === undefined ? {} : { limits: options.followLimits }),
     })
@@ -142,25 +145,21 @@ export class JetStreamLog implements SessionLog {
 
   writer(session: string, subject: Subject): LogWriter {
     return {
-      submit: (event, expect, listener, options) => {
-        this.append(session, subject, event, expect, options)
-          .then(
-            (entry) => listener.appended(entry),
-            (error: unknown) => listener.refused(error),
-          )
-          .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a listener of an append threw'))
-      },
+      submit: (event, expect, listener, options) =>
+        this.#appender.submit(session, subject, event, expect, listener, options?.rollup),
     }
   }
 
-  async append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
-    checkNames(session, subject)
-    this.#checkOpen()
-    const rollup = options?.rollup ?? false
-    const entry = await this.#appender.append(session, subject, event, expect, rollup)
+  append(session: string, subject: Subject, event: Event, expect: Seq, options?: AppendOptions): Promise<Entry> {
+    return new Promise((appended, refused) => {
+      this.#appender.submit(session, subject, event, expect, { appended, refused }, options?.rollup)
+    })
+  }
+
+  #delivered(session: string, seq: Seq): Promise<void> | undefined {
     const followed = this.#sessions.get(session)
-    if (followed !== undefined && followed.position < entry.seq) await this.#awaitFollowers(followed.catchUp(entry.seq))
-    return entry
+    if (followed === undefined || followed.position >= seq) return undefined
+    return this.#awaitFollowers(followed.catchUp(seq))
   }
 
   async *read(session: string, cursor: Cursor, limits: ReadLimits = {}): AsyncGenerator<readonly Entry[]> {
