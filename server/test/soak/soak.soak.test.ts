@@ -22,7 +22,7 @@ const PACE_MS = 12_000
 /** Time for the queued runs of a session to end. */
 const QUIET_MS = 180_000
 const SAMPLE_MS = 10_000
-/** Memory and descriptors of the last quarter may exceed those of the second quarter by this much. */
+/** The medians of the last quarter may exceed those of the second quarter by this much. */
 const GROWTH = 1.1
 const OUT = 'artifacts/soak'
 
@@ -140,14 +140,18 @@ function memoryMb(): number {
   return Math.round(Number(kb) / 1024)
 }
 
-/** One quarter of the run, from 0: the least memory, which garbage does not change, and the median of the descriptors. */
+/** The medians of one quarter of the run, from 0. The least memory would depend on a single collection of garbage. */
 function quarter(samples: readonly Sample[], which: number): Pick<Sample, 'memoryMb' | 'heapMb' | 'descriptors'> {
   const part = samples.slice((samples.length / 4) * which, (samples.length / 4) * (which + 1))
-  const sorted = (of: (sample: Sample) => number): number[] => part.map(of).sort((a, b) => a - b)
-  const [memoryMb = 0] = sorted((sample) => sample.memoryMb)
-  const [heapMb = 0] = sorted((sample) => sample.heapMb)
-  const descriptors = sorted((sample) => sample.descriptors)
-  return { memoryMb, heapMb, descriptors: descriptors[Math.floor(descriptors.length / 2)] ?? 0 }
+  const median = (of: (sample: Sample) => number): number => {
+    const sorted = part.map(of).sort((a, b) => a - b)
+    return sorted[Math.floor(sorted.length / 2)] ?? 0
+  }
+  return {
+    memoryMb: median((sample) => sample.memoryMb),
+    heapMb: median((sample) => sample.heapMb),
+    descriptors: median((sample) => sample.descriptors),
+  }
 }
 
 function directive(random: () => number): string {
